@@ -1,2 +1,4 @@
 //! To be written.
+mod sources;
+
 fn main() {}
