@@ -1,4 +1,5 @@
 //! To be written.
+mod evidence;
 mod sources;
 
 fn main() {}
