@@ -7,7 +7,17 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use observation::{Certainty, DnsAnswer, Grammar, Side, Time, Transport};
+use observation::{Certainty, DnsAnswer, Side, Time, Transport};
+
+mod follow;
+mod lines;
+mod recognizer;
+mod registry;
+mod words;
+
+mod ssh;
+
+pub(crate) use recognizer::Recognizer;
 
 /// What both sides have said so far, from the start: at most `HEAD_BYTES_MAX` bytes each.
 /// For datagrams: each side's first datagram.
@@ -60,54 +70,21 @@ pub(crate) enum Heard<'a> {
 /// What the recognizer still wants to be fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// Payload as it comes, in order.
+    /// Payload as it comes, in order, and the heads, which are still being probed.
+    Heads,
+    /// Payload as it comes, in order; the heads are never looked at again and may be given back
+    /// (pass empty ones from then on).
     Stream,
     /// Nothing any more: the flow is decided and its protocol has no follower.
     Done,
 }
 
-/// Identification state of one flow: the surviving candidates, then the follower.
-#[derive(Debug, Default)]
-pub(crate) struct Recognizer {}
-
-impl Recognizer {
-    /// Feeds the next in-order payload bytes of `side` (TCP), or one datagram.
-    /// `heads` already contains them as far as they fit.
-    pub(crate) fn bytes(
-        &mut self,
-        heads: Heads<'_>,
-        side: Side,
-        fresh: &[u8],
-        at: Time,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Interest {
-        let _ = (heads, side, fresh, at, heard);
-        Interest::Done
-    }
-
-    /// Payload of `side` was lost here; following resumes at the next line or record.
-    pub(crate) fn gap(&mut self, side: Side) {
-        let _ = side;
-    }
-
-    /// The flow has ended: unanswered questions are reported.
-    pub(crate) fn end(&mut self, heads: Heads<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
-        let _ = (heads, heard);
-    }
-
-    /// Whether what was fed for the current burst obeys the identified protocol.
-    /// The flow table asks when it closes a burst.
-    pub(crate) fn grammar(&self) -> Grammar {
-        Grammar::None
-    }
-
-    /// The identified protocols, outermost first.
-    pub(crate) fn names(&self) -> &[&'static str] {
-        &[]
-    }
-
-    /// The client's fingerprint, where there was a ClientHello.
-    pub(crate) fn ja4(&self) -> Option<&str> {
-        None
+impl Heads<'_> {
+    /// What `side` has said so far.
+    pub(crate) const fn of(&self, side: Side) -> &[u8] {
+        match side {
+            Side::Originator => self.opener,
+            Side::Responder => self.answerer,
+        }
     }
 }

@@ -1,0 +1,103 @@
+//! Followers: whether a conversation goes on obeying the protocol that it was identified as.
+
+use alloc::boxed::Box;
+
+use observation::{Side, Time, Transport};
+
+use super::Heard;
+
+/// What a follower says of the bytes that it was just fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// They obey.
+    Obeys,
+    /// The protocol says nothing about such bytes.
+    Unchecked,
+    /// The side that sent them no longer speaks the protocol.
+    Left,
+    /// The protocol hands the connection over; this many of the bytes belong to what comes.
+    Becomes(Next, usize),
+}
+
+/// What a connection is handed over to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// TLS, by STARTTLS and its like.
+    Tls,
+    /// WebSocket frames, by an HTTP upgrade.
+    Websocket,
+    /// Anything, by CONNECT or SOCKS.
+    Tunnel,
+}
+
+/// What a follower may use and whom it tells.
+pub(super) struct Context<'a> {
+    /// When the bytes came.
+    pub(super) at: Time,
+    /// What carries them.
+    pub(super) transport: Transport,
+    /// The client's fingerprint, once there is one.
+    pub(super) ja4: &'a mut Option<Box<str>>,
+    /// Where facts go.
+    pub(super) heard: &'a mut dyn FnMut(Heard<'_>),
+}
+
+/// One follower: bytes of both sides in order, for the life of the flow. Its state is bounded.
+pub(super) trait Follow {
+    /// The next bytes of `side`, or one datagram.
+    fn feed(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step;
+    /// Bytes of `side` were lost here.
+    fn gap(&mut self, side: Side);
+    /// The flow has ended.
+    fn end(&mut self, _context: &mut Context<'_>) {}
+}
+
+/// An array with one entry for each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Both<T> {
+    originator: T,
+    responder: T,
+}
+
+impl<T> Both<T> {
+    pub(super) const fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Originator => &self.originator,
+            Side::Responder => &self.responder,
+        }
+    }
+
+    pub(super) const fn of_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Originator => &mut self.originator,
+            Side::Responder => &mut self.responder,
+        }
+    }
+}
+
+/// The closed set of followers and its dispatch; one line a follower.
+macro_rules! followers {
+    ($($name:ident($state:ty),)*) => {
+        /// The follower of one flow.
+        #[derive(Debug)]
+        pub(super) enum Follower {
+            $(#[allow(missing_docs, reason = "the protocol's name")] $name($state),)*
+        }
+
+        impl Follow for Follower {
+            fn feed(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+                match self { $(Self::$name(state) => state.feed(side, bytes, context),)* }
+            }
+            fn gap(&mut self, side: Side) {
+                match self { $(Self::$name(state) => state.gap(side),)* }
+            }
+            fn end(&mut self, context: &mut Context<'_>) {
+                match self { $(Self::$name(state) => state.end(context),)* }
+            }
+        }
+    };
+}
+
+followers! {
+    Ssh(super::ssh::Conversation),
+}

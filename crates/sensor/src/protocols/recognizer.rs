@@ -1,0 +1,370 @@
+//! One flow's identification: the surviving candidates, then the claim and its follower.
+
+use alloc::boxed::Box;
+
+use observation::{Certainty, Grammar, Side, Time, Transport};
+
+use super::follow::{Context, Follow, Follower, Next, Step};
+use super::registry::{Candidates, Protocol};
+use super::{Heads, Heard, Interest, Verdict};
+
+/// How many protocols may be nested in one flow (`http`, then `websocket`).
+const NAME_COUNT_MAX: usize = 3;
+
+/// Identification state of one flow: the surviving candidates, then the follower.
+#[derive(Debug, Default)]
+pub(crate) struct Recognizer {
+    candidates: Candidates,
+    claim: Option<Box<Claim>>,
+    seen: Seen,
+    phase: Phase,
+}
+
+const _: () = assert!(size_of::<Recognizer>() <= 64);
+
+/// Payload bytes (TCP) or datagrams of each side so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    originator: u32,
+    responder: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Silent,
+    Probing,
+    Claimed,
+    /// No probe claims it.
+    Unclaimed,
+}
+
+/// A protocol that claims the flow.
+#[derive(Debug)]
+struct Claim {
+    protocol: &'static Protocol,
+    names: [&'static str; NAME_COUNT_MAX],
+    name_count: usize,
+    certainty: Certainty,
+    standing: Standing,
+    burst: BurstGrammar,
+    nested: Nested,
+    follower: Option<Follower>,
+    ja4: Option<Box<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Obeyed,
+    Left,
+}
+
+/// What the bytes since the last question were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BurstGrammar {
+    Checked,
+    Unchecked,
+}
+
+/// How far a protocol inside the first one has shown itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nested {
+    None,
+    /// Handed over; nobody has spoken it yet.
+    Awaited(&'static str),
+    Proposed(&'static str, Side),
+}
+
+/// What one call was given.
+struct Fed<'a> {
+    heads: Heads<'a>,
+    side: Side,
+    fresh: &'a [u8],
+    at: Time,
+    /// What of `side` had been seen before.
+    before: u32,
+}
+
+impl Recognizer {
+    /// Feeds the next in-order payload bytes of `side` (TCP), or one datagram.
+    /// `heads` already contains them as far as they fit.
+    pub(crate) fn bytes(
+        &mut self,
+        heads: Heads<'_>,
+        side: Side,
+        fresh: &[u8],
+        at: Time,
+        heard: &mut dyn FnMut(Heard<'_>),
+    ) -> Interest {
+        let before = self.seen.count(heads.transport, side, fresh);
+        let fed = Fed { heads, side, fresh, at, before };
+        if !fresh.is_empty() {
+            match self.phase {
+                Phase::Silent => self.start(&fed, heard),
+                Phase::Probing if fed.changes_heads() => self.probe(&fed, heard),
+                Phase::Claimed => self.follow(&fed, heard),
+                Phase::Probing | Phase::Unclaimed => {}
+            }
+        }
+        self.interest()
+    }
+
+    /// Payload of `side` was lost here; following resumes at the next line or record.
+    pub(crate) fn gap(&mut self, side: Side) {
+        if let Some(Claim { follower: Some(follower), .. }) = self.claim.as_deref_mut() {
+            follower.gap(side);
+        }
+    }
+
+    /// The flow has ended: unanswered questions are reported.
+    pub(crate) fn end(&mut self, heads: Heads<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        let Some(claim) = self.claim.as_deref_mut() else { return };
+        let Claim { follower: Some(follower), ja4, .. } = claim else { return };
+        let transport = heads.transport;
+        follower.end(&mut Context { at: Time::default(), transport, ja4, heard });
+        claim.follower = None;
+    }
+
+    /// Whether what was fed since the last call obeys the identified protocol.
+    /// The flow table asks when it closes a burst, before it feeds what comes after it.
+    pub(crate) fn grammar(&mut self) -> Grammar {
+        let Some(claim) = self.claim.as_deref_mut() else { return Grammar::None };
+        let burst = core::mem::replace(&mut claim.burst, BurstGrammar::Checked);
+        match (claim.standing, &claim.follower, burst) {
+            (Standing::Left, ..) => Grammar::Left,
+            (Standing::Obeyed, Some(_), BurstGrammar::Checked) => Grammar::Obeyed,
+            (Standing::Obeyed, ..) => Grammar::Unchecked,
+        }
+    }
+
+    /// The identified protocols, outermost first.
+    pub(crate) fn names(&self) -> &[&'static str] {
+        self.claim
+            .as_deref()
+            .and_then(|claim| claim.names.get(..claim.name_count))
+            .unwrap_or_default()
+    }
+
+    /// The client's fingerprint, where there was a ClientHello.
+    pub(crate) fn ja4(&self) -> Option<&str> {
+        self.claim.as_deref()?.ja4.as_deref()
+    }
+
+    fn interest(&self) -> Interest {
+        match (self.phase, self.claim.as_deref()) {
+            (Phase::Silent | Phase::Probing, _) => Interest::Heads,
+            (Phase::Claimed, Some(claim)) => claim.interest(),
+            (Phase::Claimed | Phase::Unclaimed, _) => Interest::Done,
+        }
+    }
+
+    fn start(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        let Some(first) = fed.fresh.first() else { return };
+        self.candidates = Candidates::after(*first, fed.heads.transport);
+        self.phase = Phase::Probing;
+        self.probe(fed, heard);
+    }
+
+    fn probe(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        let mut best = None;
+        for (index, protocol) in self.candidates.iter() {
+            match (protocol.probe)(fed.heads) {
+                Verdict::Never => self.candidates.strike(index),
+                Verdict::Unsure => {}
+                Verdict::Proposed(side) => {
+                    best = best.or(Some((protocol, Certainty::Proposed(side))));
+                }
+                Verdict::Confirmed => {
+                    best = Some((protocol, Certainty::Confirmed));
+                    break;
+                }
+            }
+        }
+        match best {
+            Some((protocol, certainty)) => {
+                self.phase = Phase::Claimed;
+                let mut claim = Box::new(Claim::new(protocol, certainty));
+                heard(Heard::Identified { protocol: protocol.name, certainty });
+                claim.catch_up(fed, self.seen, heard);
+                self.claim = Some(claim);
+            }
+            None if self.candidates.is_empty() => self.phase = Phase::Unclaimed,
+            None => {}
+        }
+    }
+
+    fn follow(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        let Some(claim) = self.claim.as_deref_mut() else { return };
+        claim.feed(fed.side, fed.fresh, fed.at, fed.heads.transport, heard);
+        if claim.standing == Standing::Left || claim.certainty == Certainty::Confirmed {
+            return;
+        }
+        if !fed.changes_heads() {
+            return;
+        }
+        match (claim.protocol.probe)(fed.heads) {
+            Verdict::Confirmed => {
+                claim.certainty = Certainty::Confirmed;
+                let certainty = claim.certainty;
+                heard(Heard::Identified { protocol: claim.protocol.name, certainty });
+            }
+            // A follower knows better than the heads when its protocol is left.
+            Verdict::Never if claim.follower.is_none() => claim.leave(fed.side, heard),
+            Verdict::Never | Verdict::Unsure | Verdict::Proposed(_) => {}
+        }
+    }
+}
+
+impl Fed<'_> {
+    /// Whether these bytes became part of the heads.
+    fn changes_heads(&self) -> bool {
+        match self.heads.transport {
+            Transport::Udp => self.before == 0,
+            _ => (self.before as usize) < self.heads.of(self.side).len(),
+        }
+    }
+}
+
+impl Seen {
+    const fn of(self, side: Side) -> u32 {
+        match side {
+            Side::Originator => self.originator,
+            Side::Responder => self.responder,
+        }
+    }
+
+    /// Counts `fresh` and returns what was seen before it.
+    fn count(&mut self, transport: Transport, side: Side, fresh: &[u8]) -> u32 {
+        let before = self.of(side);
+        let more = match transport {
+            Transport::Udp => 1,
+            _ => u32::try_from(fresh.len()).unwrap_or(u32::MAX),
+        };
+        match side {
+            Side::Originator => self.originator = before.saturating_add(more),
+            Side::Responder => self.responder = before.saturating_add(more),
+        }
+        before
+    }
+}
+
+impl Claim {
+    fn new(protocol: &'static Protocol, certainty: Certainty) -> Self {
+        Self {
+            protocol,
+            names: [protocol.name, "", ""],
+            name_count: 1,
+            certainty,
+            standing: Standing::Obeyed,
+            burst: BurstGrammar::Checked,
+            nested: Nested::None,
+            follower: protocol.follow.map(|make| make()),
+            ja4: None,
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        match (self.standing, self.certainty, &self.follower) {
+            (Standing::Left, ..) | (_, Certainty::Confirmed, None) => Interest::Done,
+            (_, Certainty::Proposed(_), _) => Interest::Heads,
+            (_, Certainty::Confirmed, Some(_)) => Interest::Stream,
+        }
+    }
+
+    /// Feeds the follower what came before it was made: the heads, whoever spoke first first.
+    fn catch_up(&mut self, fed: &Fed<'_>, seen: Seen, heard: &mut dyn FnMut(Heard<'_>)) {
+        let transport = fed.heads.transport;
+        let first = fed.heads.first.unwrap_or(fed.side);
+        for side in [first, first.other()] {
+            let head = fed.heads.of(side);
+            if side != fed.side {
+                self.feed(side, head, fed.at, transport, heard);
+                // Datagrams after the first stand alone and do no harm when they are missing.
+                if transport == Transport::Tcp && seen.of(side) as usize > head.len() {
+                    self.gap(side);
+                }
+                continue;
+            }
+            match (transport, head.get(..fed.before as usize)) {
+                (Transport::Udp, _) => {}
+                (_, Some(before)) => self.feed(side, before, fed.at, transport, heard),
+                (_, None) => {
+                    self.feed(side, head, fed.at, transport, heard);
+                    self.gap(side);
+                }
+            }
+            self.feed(side, fed.fresh, fed.at, transport, heard);
+        }
+    }
+
+    fn gap(&mut self, side: Side) {
+        if let Some(follower) = &mut self.follower {
+            follower.gap(side);
+        }
+    }
+
+    fn feed(
+        &mut self,
+        side: Side,
+        bytes: &[u8],
+        at: Time,
+        transport: Transport,
+        heard: &mut dyn FnMut(Heard<'_>),
+    ) {
+        if bytes.is_empty() || self.standing == Standing::Left {
+            return;
+        }
+        let Some(follower) = &mut self.follower else {
+            self.burst = BurstGrammar::Unchecked;
+            return;
+        };
+        let ja4 = &mut self.ja4;
+        match follower.feed(side, bytes, &mut Context { at, transport, ja4, heard }) {
+            Step::Obeys => self.nested_obeyed(side, heard),
+            Step::Unchecked => self.burst = BurstGrammar::Unchecked,
+            Step::Left => self.leave(side, heard),
+            Step::Becomes(next, unread) => {
+                follower.end(&mut Context { at, transport, ja4: &mut self.ja4, heard });
+                self.become_next(next);
+                let start = bytes.len().saturating_sub(unread);
+                self.feed(side, bytes.get(start..).unwrap_or_default(), at, transport, heard);
+            }
+        }
+    }
+
+    fn leave(&mut self, side: Side, heard: &mut dyn FnMut(Heard<'_>)) {
+        self.standing = Standing::Left;
+        self.follower = None;
+        let innermost = self.name_count.saturating_sub(1);
+        let protocol = self.names.get(innermost).copied().unwrap_or(self.protocol.name);
+        heard(Heard::Left { protocol, side });
+    }
+
+    fn become_next(&mut self, next: Next) {
+        let (name, follower) = match next {
+            Next::Tls | Next::Websocket | Next::Tunnel => ("", None),
+        };
+        self.nested = Nested::Awaited(name);
+        self.follower = follower;
+    }
+
+    /// Names the inner protocol when its first side has obeyed it, confirms it with the second.
+    fn nested_obeyed(&mut self, side: Side, heard: &mut dyn FnMut(Heard<'_>)) {
+        match self.nested {
+            Nested::None => {}
+            Nested::Awaited(protocol) => {
+                if let Some(place) = self.names.get_mut(self.name_count) {
+                    *place = protocol;
+                    self.name_count += 1;
+                }
+                self.nested = Nested::Proposed(protocol, side);
+                heard(Heard::Identified { protocol, certainty: Certainty::Proposed(side) });
+            }
+            Nested::Proposed(protocol, by) if by != side => {
+                self.nested = Nested::None;
+                heard(Heard::Identified { protocol, certainty: Certainty::Confirmed });
+            }
+            Nested::Proposed(..) => {}
+        }
+    }
+}

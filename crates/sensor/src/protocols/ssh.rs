@@ -1,0 +1,179 @@
+//! SSH, by its identification string: RFC 4253, section 4.2; then by its packets, section 6.
+
+use observation::Side;
+
+use super::follow::{Both, Context, Follow, Follower, Step};
+use super::registry::{FirstBytes, Protocol, Transports};
+use super::words::{Fit, literal};
+use super::{Heads, Verdict};
+
+pub(super) static PROTOCOL: Protocol = Protocol {
+    name: "ssh",
+    first_bytes: FirstBytes::of(b"S"),
+    transports: Transports::Tcp,
+    probe,
+    follow: Some(|| Follower::Ssh(Conversation::default())),
+};
+
+fn probe(heads: Heads<'_>) -> Verdict {
+    match (literal(heads.opener, BANNER), literal(heads.answerer, BANNER)) {
+        (Fit::Yes, Fit::Yes) => Verdict::Confirmed,
+        (Fit::Yes, Fit::Could) => Verdict::Proposed(Side::Originator),
+        (Fit::Could, Fit::Yes) => Verdict::Proposed(Side::Responder),
+        (Fit::Could, Fit::Could) => Verdict::Unsure,
+        (Fit::No, _) | (_, Fit::No) => Verdict::Never,
+    }
+}
+
+/// Follows both directions independently: identification line, packets in the clear up to
+/// NEWKEYS, then ciphertext, which must not be readable.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    sides: Both<Direction>,
+}
+
+#[derive(Debug, Default)]
+struct Direction {
+    stage: Stage,
+    /// Bytes of the current line or header so far.
+    count: u32,
+    /// The current packet's header: length, padding length, message number.
+    header: [u8; HEADER_BYTES],
+    ciphertext: Ciphertext,
+    packets: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Banner,
+    Header,
+    /// So many bytes of the packet's body are to come; then `NewKeys` decides the stage.
+    Body(u32),
+    Encrypted,
+    Lost,
+}
+
+impl Follow for Conversation {
+    fn feed(&mut self, side: Side, mut bytes: &[u8], _: &mut Context<'_>) -> Step {
+        let direction = self.sides.of_mut(side);
+        while let [byte, rest @ ..] = bytes {
+            let step = match direction.stage {
+                Stage::Banner => direction.banner(*byte),
+                Stage::Header => direction.header(*byte),
+                Stage::Body(left) => {
+                    let taken = (left as usize).min(bytes.len());
+                    bytes = bytes.get(taken..).unwrap_or_default();
+                    direction.body(left - u32::try_from(taken).unwrap_or(left));
+                    continue;
+                }
+                Stage::Encrypted => return direction.ciphertext.feed(bytes),
+                Stage::Lost => return Step::Unchecked,
+            };
+            if step == Step::Left {
+                return step;
+            }
+            bytes = rest;
+        }
+        Step::Obeys
+    }
+
+    fn gap(&mut self, side: Side) {
+        let direction = self.sides.of_mut(side);
+        // Ciphertext has no framing that a gap could break.
+        if direction.stage != Stage::Encrypted {
+            direction.stage = Stage::Lost;
+        }
+    }
+}
+
+impl Direction {
+    fn banner(&mut self, byte: u8) -> Step {
+        let at = self.count as usize;
+        self.count += 1;
+        if BANNER.get(at).is_some_and(|expected| *expected != byte)
+            || self.count > BANNER_BYTES_MAX
+            || !matches!(byte, b' '..=b'~' | b'\r' | b'\n' | 0x80..)
+        {
+            return Step::Left;
+        }
+        if byte == b'\n' {
+            self.stage = Stage::Header;
+            self.count = 0;
+        }
+        Step::Obeys
+    }
+
+    fn header(&mut self, byte: u8) -> Step {
+        if let Some(place) = self.header.get_mut(self.count as usize) {
+            *place = byte;
+        }
+        self.count += 1;
+        if (self.count as usize) < HEADER_BYTES {
+            return if self.length() > PACKET_BYTES_MAX { Step::Left } else { Step::Obeys };
+        }
+        let [.., padding, message] = self.header;
+        let length = self.length();
+        // The first packet of each side is KEXINIT; only transport messages may come in the clear.
+        let allowed = if self.packets == 0 { message == KEXINIT } else { message < USERAUTH };
+        if !allowed || padding < 4 || length < u32::from(padding) + 2 || length > PACKET_BYTES_MAX {
+            return Step::Left;
+        }
+        self.packets = self.packets.saturating_add(1);
+        self.count = 0;
+        self.body(length - 2);
+        Step::Obeys
+    }
+
+    fn body(&mut self, left: u32) {
+        let [.., message] = self.header;
+        self.stage = match left {
+            0 if message == NEWKEYS => Stage::Encrypted,
+            0 => Stage::Header,
+            _ => Stage::Body(left),
+        };
+    }
+
+    fn length(&self) -> u32 {
+        let [a, b, c, d, ..] = self.header;
+        match self.count {
+            0..4 => u32::from_be_bytes([a, if self.count > 1 { b } else { 0 }, 0, 0]),
+            _ => u32::from_be_bytes([a, b, c, d]),
+        }
+    }
+}
+
+/// What claims to be ciphertext: a long run of printable bytes in it is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ciphertext {
+    printable_run: u32,
+}
+
+impl Ciphertext {
+    /// Looks at the beginning of `bytes`. Of random bytes 98 in 256 are printable, so a run of
+    /// `PRINTABLE_RUN_MAX` comes by chance once in 10^13 tries.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Step {
+        for byte in bytes.iter().take(CIPHERTEXT_LOOK_BYTES) {
+            if matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n') {
+                self.printable_run += 1;
+                if self.printable_run > PRINTABLE_RUN_MAX {
+                    return Step::Left;
+                }
+            } else {
+                self.printable_run = 0;
+            }
+        }
+        Step::Obeys
+    }
+}
+
+const BANNER: &[u8] = b"SSH-";
+const BANNER_BYTES_MAX: u32 = 255;
+const HEADER_BYTES: usize = 6;
+/// RFC 4253 asks for 35,000; OpenSSH takes 256 KiB.
+const PACKET_BYTES_MAX: u32 = 256 * 1024;
+const KEXINIT: u8 = 20;
+const NEWKEYS: u8 = 21;
+const USERAUTH: u8 = 50;
+const PRINTABLE_RUN_MAX: u32 = 32;
+const CIPHERTEXT_LOOK_BYTES: usize = 64;

@@ -1,0 +1,159 @@
+//! Small questions about text on the wire: its first word, its first line, what it could become.
+
+/// Whether `head` starts with `literal`, is the beginning of it, or neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It does.
+    Yes,
+    /// It is too short to say.
+    Could,
+    /// It does not.
+    No,
+}
+
+impl Fit {
+    /// The better of the two: `Yes`, then `Could`.
+    pub(super) const fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::Could, _) | (_, Self::Could) => Self::Could,
+            (Self::No, Self::No) => Self::No,
+        }
+    }
+
+    /// The worse of the two: `No`, then `Could`.
+    pub(super) const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Could, _) | (_, Self::Could) => Self::Could,
+            (Self::Yes, Self::Yes) => Self::Yes,
+        }
+    }
+
+    /// Whether it is not `No`.
+    pub(super) const fn possible(self) -> bool {
+        !matches!(self, Self::No)
+    }
+}
+
+/// Whether `head` starts with `literal`.
+pub(super) fn literal(head: &[u8], literal: &[u8]) -> Fit {
+    if head.starts_with(literal) {
+        Fit::Yes
+    } else if literal.starts_with(head) {
+        Fit::Could
+    } else {
+        Fit::No
+    }
+}
+
+/// Whether `head` starts with `literal`, whatever the case.
+pub(super) fn literal_any_case(head: &[u8], literal: &[u8]) -> Fit {
+    let length = head.len().min(literal.len());
+    match (head.get(..length), literal.get(..length)) {
+        (Some(a), Some(b)) if a.eq_ignore_ascii_case(b) => {
+            if length == literal.len() {
+                Fit::Yes
+            } else {
+                Fit::Could
+            }
+        }
+        _ => Fit::No,
+    }
+}
+
+/// Whether the first word of `head` is one of `words`, whatever the case. A word ends at a blank or
+/// a line end; `head` may end in the middle of it.
+pub(super) fn first_word(head: &[u8], words: &[&[u8]]) -> Fit {
+    match head.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+        Some(end) => {
+            let word = head.get(..end).unwrap_or_default();
+            if is_one_of(word, words) { Fit::Yes } else { Fit::No }
+        }
+        None if words.iter().any(|word| literal_any_case(word, head) == Fit::Yes) => Fit::Could,
+        None => Fit::No,
+    }
+}
+
+/// The same for a whole line, whose end also ends the word.
+pub(super) fn line_word(line: &[u8], words: &[&[u8]]) -> Fit {
+    if is_one_of(word(line), words) { Fit::Yes } else { Fit::No }
+}
+
+/// Whether `word` is one of `words`, whatever the case.
+pub(super) fn is_one_of(word: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// The first word of a line.
+pub(super) fn word(line: &[u8]) -> &[u8] {
+    split_word(line).0
+}
+
+/// The first word of a line, and what follows the blank after it.
+pub(super) fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
+    match line.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
+        Some(end) => (line.get(..end).unwrap_or_default(), line.get(end + 1..).unwrap_or_default()),
+        None => (line, &[]),
+    }
+}
+
+/// The first line of `head` without its end; `None` while it is not complete.
+pub(super) fn first_line(head: &[u8]) -> Option<&[u8]> {
+    let end = head.iter().position(|byte| *byte == b'\n')?;
+    let line = head.get(..end)?;
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// What follows the first line.
+pub(super) fn after_first_line(head: &[u8]) -> &[u8] {
+    head.iter()
+        .position(|byte| *byte == b'\n')
+        .and_then(|end| head.get(end + 1..))
+        .unwrap_or_default()
+}
+
+/// Whether `head` starts with a three-digit reply code and a blank or hyphen: RFC 5321, RFC 959.
+pub(super) fn reply_code(head: &[u8]) -> Fit {
+    for (index, byte) in head.iter().take(4).enumerate() {
+        let fits = match index {
+            0 => (b'1'..=b'6').contains(byte),
+            1 | 2 => byte.is_ascii_digit(),
+            _ => matches!(byte, b' ' | b'-' | b'\r' | b'\n'),
+        };
+        if !fits {
+            return Fit::No;
+        }
+    }
+    if head.len() < 4 { Fit::Could } else { Fit::Yes }
+}
+
+/// Whether a whole line is a reply: three digits, then nothing or a blank or hyphen and text.
+pub(super) fn is_reply_line(line: &[u8]) -> bool {
+    line.len() >= 3 && reply_code(line).possible()
+}
+
+/// A decimal number that is all of `digits`.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 19 {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+    })
+}
+
+/// A hexadecimal number that is all of `digits`.
+pub(super) fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 15 {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        char::from(*digit).to_digit(16).map(|value| number * 16 + u64::from(value))
+    })
+}
+
+/// Whether every byte is printable ASCII, a tab, or the beginning of UTF-8 beyond ASCII.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+}
