@@ -1,1 +1,27 @@
-//! To be written.
+//! What Linux alone can tell and do: the only crate with `unsafe`, behind a safe interface.
+//!
+//! | module | gives | needs |
+//! | --- | --- | --- |
+//! | [`ring`] | every frame on every interface, from its first one | `CAP_NET_RAW` |
+//! | [`link`] | interfaces, their peers and their exact counters | nothing |
+//! | [`process`] | executions as they happen, and what `/proc` says of them | `CAP_SYS_PTRACE` |
+//! | [`clock`] | the offsets that turn kernel times into nanoseconds since the epoch | nothing |
+//!
+//! *Architecture Invariant:* nothing here judges, and nothing here knows Docker.
+//! Times are nanoseconds since the epoch (`CLOCK_REALTIME`), descriptors are [`std::os::fd::OwnedFd`],
+//! errors are [`Error`], which says what was tried and which capability is missing.
+//! What the kernel answers is parsed with bounds, like everything else that was not made here.
+//! On other systems than Linux the crate is empty.
+
+#![cfg(target_os = "linux")]
+#![allow(unsafe_code, reason = "system calls and shared rings; every block says why it is sound")]
+
+pub mod clock;
+mod error;
+pub mod link;
+mod native;
+mod netlink;
+pub mod ring;
+mod syscall;
+
+pub use error::{Error, Result};

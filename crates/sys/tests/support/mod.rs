@@ -1,0 +1,126 @@
+//! What the live tests share: a namespace behind a veth, and the loud refusal where root is missing.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests state facts the short way"
+)]
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Whether all of these capabilities (by number) are effective. Where one is missing, the test says
+/// so, and fails under `CI=true`, because a live test that did not run proves nothing.
+pub fn may(test: &str, capabilities: &[(u32, &str)]) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    let mask = u64::from_str_radix(line.trim(), 16).unwrap();
+    let missing: Vec<_> = capabilities
+        .iter()
+        .filter(|(bit, _)| mask >> bit & 1 == 0)
+        .map(|(_, name)| *name)
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    eprintln!("NOT RUN: {test} needs {}", missing.join(", "));
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} must run in CI");
+    false
+}
+
+pub const NET_ADMIN: (u32, &str) = (12, "CAP_NET_ADMIN");
+pub const NET_RAW: (u32, &str) = (13, "CAP_NET_RAW");
+pub const SYS_ADMIN: (u32, &str) = (21, "CAP_SYS_ADMIN");
+pub const BPF: (u32, &str) = (39, "CAP_BPF");
+
+/// A network namespace with `eth0`, whose peer is on the host.
+pub struct Sandbox {
+    pub namespace: String,
+    pub host_link: String,
+    pub host_ifindex: u32,
+    pub host_address: String,
+    pub inner_address: String,
+}
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+impl Sandbox {
+    pub fn new() -> Self {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let pid = std::process::id();
+        let namespace = format!("sys-{pid}-{number}");
+        let host_link = format!("sys{pid}v{number}");
+        // RFC 2544's benchmarking range is nobody's, a /30 for each sandbox.
+        let slot = (pid * 8 + number) % 0x4000;
+        let net = |host: u32| {
+            let address = slot * 4 + host;
+            format!("198.19.{}.{}", address >> 8 & 0xff, address & 0xff)
+        };
+        let (host_address, inner_address) = (net(1), net(2));
+        ip(&["netns", "add", &namespace]);
+        // Without these neither end speaks on its own, so that every frame is the test's.
+        for family in ["default", "all"] {
+            let key = format!("net.ipv6.conf.{family}.disable_ipv6=1");
+            run("ip", &["netns", "exec", &namespace, "busybox", "sysctl", "-qw", &key]);
+        }
+        ip(&[
+            "link", "add", &host_link, "type", "veth", "peer", "name", "eth0", "netns", &namespace,
+        ]);
+        let key = format!("net.ipv6.conf.{host_link}.disable_ipv6=1");
+        run("busybox", &["sysctl", "-qw", &key]);
+        ip(&["address", "add", &format!("{host_address}/30"), "dev", &host_link]);
+        ip(&["link", "set", &host_link, "up"]);
+        ip(&["-n", &namespace, "address", "add", &format!("{inner_address}/30"), "dev", "eth0"]);
+        ip(&["-n", &namespace, "link", "set", "lo", "up"]);
+        ip(&["-n", &namespace, "link", "set", "eth0", "up"]);
+        let path = format!("/sys/class/net/{host_link}/ifindex");
+        let host_ifindex = std::fs::read_to_string(path).unwrap().trim().parse().unwrap();
+        Self { namespace, host_link, host_ifindex, host_address, inner_address }
+    }
+
+    /// The namespace's file.
+    pub fn path(&self) -> String {
+        format!("/run/netns/{}", self.namespace)
+    }
+
+    /// A command inside.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace]).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Whether one echo request from inside is answered within a second.
+    pub fn ping(&self) -> bool {
+        let words = ["busybox", "ping", "-c1", "-W1", &self.host_address];
+        self.command(&words).status().unwrap().success()
+    }
+
+    /// Whether the host answers an ARP request from inside within a second.
+    pub fn arping(&self) -> bool {
+        let words = ["busybox", "arping", "-c1", "-w1", "-I", "eth0", &self.host_address];
+        self.command(&words).status().unwrap().success()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "delete", &self.host_link]).status();
+        let _ = Command::new("ip").args(["netns", "delete", &self.namespace]).status();
+    }
+}
+
+pub fn ip(words: &[&str]) {
+    run("ip", words);
+}
+
+pub fn run(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {}: {error}", words.join(" "));
+}
