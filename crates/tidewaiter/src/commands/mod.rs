@@ -1,0 +1,81 @@
+//! The command line: one file for each command, each with its arguments and its `run`.
+
+mod alerts;
+mod completions;
+mod explain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How a command ended, when it did not fail. (A failure is an error and exits with 1, a usage
+/// error with 2.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It did what was asked: 0.
+    Done,
+    /// It found something at or above `--fail-on`: 3. This says more than `Damaged`.
+    Found,
+    /// It finished, but input was damaged or lost: 4.
+    Damaged,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Found => Self::from(3),
+            Outcome::Damaged => Self::from(4),
+        }
+    }
+}
+
+/// Finds command-and-control that hides in the application-layer traffic of containers (MITRE
+/// ATT&CK T1071), says why it believes so, and helps to respond.
+#[derive(Debug, Parser)]
+#[command(name = "tidewaiter", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes:
+  0  done
+  1  failed; the message says what to do
+  2  the command line was wrong
+  3  an alert at or above --fail-on
+  4  finished, but some input was damaged or lost (the last line counts it)
+
+Start here:
+  tidewaiter demo                        the attack and its innocent twin, replayed
+  sudo tidewaiter watch                  watch this host's containers
+  tidewaiter scan capture.pcapng         judge a capture, logs, or a folder of both
+  tidewaiter doctor                      what can be seen here, and what is missing")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Alerts(alerts::Arguments),
+    Explain(explain::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// Runs the chosen command.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    match &arguments.command {
+        Command::Alerts(arguments) => alerts::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,164 @@
+//! The judge: engine, store and sink in one order. Observe, commit, and only then show.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use engine::{Alert, AlertId, AlertUpdate, Engine, Level, Limits};
+use observation::{Observation, Time};
+
+use super::totals::LevelCounts;
+use crate::sinks::{Occasion, Sink};
+use crate::store::Store;
+
+/// When alerts are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Showing {
+    /// Each update as it comes, after it was committed.
+    AsTheyCome,
+    /// Each alert once, in its final form, by time: the same bytes for the same input.
+    AtTheEnd,
+}
+
+/// When alerts are shown at the end, so many updates share one commit.
+const COMMIT_UPDATE_COUNT: usize = 256;
+
+/// Engine, store and sink.
+pub(crate) struct Judge {
+    engine: Engine,
+    store: Store,
+    sink: Sink,
+    showing: Showing,
+    /// Updates of the current call.
+    fresh: Vec<AlertUpdate>,
+    /// Updates that wait for their commit.
+    waiting: Vec<AlertUpdate>,
+    /// Every alert of this run: when it opened and its level now.
+    /// One small entry an alert; the engine's own limits bound how fast they come.
+    alerts: BTreeMap<AlertId, (Time, Level)>,
+}
+
+impl Judge {
+    /// `seed` seeds the engine's hash tables: random live, fixed in replay.
+    pub(crate) fn new(
+        limits: Limits,
+        seed: u64,
+        store: Store,
+        sink: Sink,
+        showing: Showing,
+    ) -> Self {
+        let engine = Engine::new(limits, seed);
+        let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { engine, store, sink, showing, fresh, waiting, alerts }
+    }
+
+    /// Judges one Observation. The updates that it caused are returned; with
+    /// [`Showing::AsTheyCome`] they are on the disk by then.
+    pub(crate) fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+    ) -> anyhow::Result<&[AlertUpdate]> {
+        let fresh = &mut self.fresh;
+        fresh.clear();
+        self.engine.observe(observation, &mut |update| fresh.push(update));
+        self.settle()?;
+        Ok(&self.fresh)
+    }
+
+    /// Time passes without an Observation.
+    pub(crate) fn advance(&mut self, to: Time) -> anyhow::Result<&[AlertUpdate]> {
+        let fresh = &mut self.fresh;
+        fresh.clear();
+        self.engine.advance(to, &mut |update| fresh.push(update));
+        self.settle()?;
+        Ok(&self.fresh)
+    }
+
+    /// The input has ended: what waits is judged, committed and shown.
+    pub(crate) fn finish(&mut self) -> anyhow::Result<LevelCounts> {
+        let fresh = &mut self.fresh;
+        fresh.clear();
+        self.engine.finish(&mut |update| fresh.push(update));
+        self.settle()?;
+        self.commit()?;
+        if self.showing == Showing::AtTheEnd {
+            self.show_all()?;
+        }
+        Ok(self.counts())
+    }
+
+    /// Alerts of this run by level.
+    pub(crate) fn counts(&self) -> LevelCounts {
+        let mut counts = LevelCounts::default();
+        self.alerts.values().for_each(|(_, level)| counts.add(*level));
+        counts
+    }
+
+    /// What the engine counted.
+    pub(crate) fn tally(&self) -> engine::Tally {
+        self.engine.tally()
+    }
+
+    /// The store, for what belongs to an alert beside the alert itself.
+    pub(crate) fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Commits and shows what the engine has just said, in this order.
+    fn settle(&mut self) -> anyhow::Result<()> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        for update in &self.fresh {
+            if let Some((alert, _)) = shown(update) {
+                self.alerts.insert(alert.id, (alert.opened_at, alert.level));
+            }
+        }
+        if self.showing == Showing::AtTheEnd {
+            self.waiting.extend(self.fresh.iter().cloned());
+            return if self.waiting.len() < COMMIT_UPDATE_COUNT { Ok(()) } else { self.commit() };
+        }
+        self.store.save_alerts(&self.fresh)?;
+        for update in &self.fresh {
+            match (shown(update), update) {
+                (Some((alert, occasion)), _) => self.sink.show(alert, occasion)?,
+                (None, AlertUpdate::Closed(id)) => {
+                    if let Some(stored) = self.store.alert(*id)? {
+                        self.sink.show(&stored.alert, Occasion::Closed)?;
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> anyhow::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.store.save_alerts(&self.waiting)?;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn show_all(&mut self) -> anyhow::Result<()> {
+        let mut order: Vec<_> =
+            self.alerts.iter().map(|(id, (opened_at, _))| (*opened_at, *id)).collect();
+        order.sort_unstable();
+        for (_, id) in order {
+            let stored = self.store.alert(id)?.context("an alert vanished from the store")?;
+            self.sink.show(&stored.alert, Occasion::Opened)?;
+        }
+        Ok(())
+    }
+}
+
+fn shown(update: &AlertUpdate) -> Option<(&Alert, Occasion)> {
+    match update {
+        AlertUpdate::Opened(alert) => Some((alert, Occasion::Opened)),
+        AlertUpdate::Revised(alert) | AlertUpdate::Adopted(alert, _) => {
+            Some((alert, Occasion::Revised))
+        }
+        AlertUpdate::Closed(_) => None,
+    }
+}

@@ -1,0 +1,240 @@
+//! Alerts in the store: what the engine says, and beside it what a person said.
+
+use anyhow::Context;
+use engine::{Alert, AlertId, AlertUpdate, Level, Status};
+use observation::Time;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::{Store, as_integer, as_time};
+
+/// An alert as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredAlert {
+    /// What the engine said last.
+    pub(crate) alert: Alert,
+    /// What a person said, once somebody has closed it.
+    pub(crate) closing: Option<Closing>,
+}
+
+/// A person's word on an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    pub(crate) verdict: Verdict,
+    pub(crate) note: String,
+    pub(crate) at: Time,
+}
+
+/// What the alert turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Verdict {
+    /// It was an attack.
+    TruePositive,
+    /// What the alert says did not happen.
+    FalsePositive,
+    /// It did happen, and it is permitted.
+    Benign,
+}
+
+impl Verdict {
+    const ALL: [Self; 3] = [Self::TruePositive, Self::FalsePositive, Self::Benign];
+
+    /// As it is written on the command line and in the store.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::TruePositive => "true-positive",
+            Self::FalsePositive => "false-positive",
+            Self::Benign => "benign",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.name() == name)
+    }
+}
+
+/// Which alerts are wanted, newest first.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) level_min: Level,
+    /// An address or a name of the far end.
+    pub(crate) peer: Option<String>,
+    pub(crate) standing: Standing,
+    pub(crate) count_max: u32,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { level_min: Level::Info, peer: None, standing: Standing::All, count_max: u32::MAX }
+    }
+}
+
+/// Whether alerts that somebody has closed are wanted too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    All,
+    Open,
+}
+
+/// What an id's beginning leads to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    One(Box<StoredAlert>),
+    None,
+    /// The ids that begin so, at most [`FOUND_COUNT_MAX`].
+    Many(Vec<String>),
+}
+
+/// How many ids an ambiguous beginning lists.
+const FOUND_COUNT_MAX: u32 = 10;
+
+const COLUMNS: &str = "SELECT json, verdict, note, closed_at FROM alerts";
+
+impl Store {
+    /// Keeps what the engine says. When this returns, it is on the disk.
+    /// What a person said about the alert stays.
+    pub(crate) fn save_alert(&mut self, update: &AlertUpdate) -> anyhow::Result<()> {
+        self.save_alerts(std::slice::from_ref(update))
+    }
+
+    /// Keeps several updates: all or none.
+    pub(crate) fn save_alerts(&mut self, updates: &[AlertUpdate]) -> anyhow::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for update in updates {
+            match update {
+                AlertUpdate::Opened(alert)
+                | AlertUpdate::Revised(alert)
+                | AlertUpdate::Adopted(alert, _) => upsert(&transaction, alert)?,
+                AlertUpdate::Closed(id) => close_by_engine(&transaction, *id)?,
+            }
+        }
+        transaction.commit().context("writing alerts to the store")
+    }
+
+    /// Alerts that pass the filter, newest first.
+    pub(crate) fn alerts(&self, filter: &Filter) -> anyhow::Result<Vec<StoredAlert>> {
+        let mut query = format!("{COLUMNS} WHERE level >= ?");
+        let mut values = vec![Value::from(level_number(filter.level_min))];
+        if filter.standing == Standing::Open {
+            query.push_str(" AND closed_at IS NULL");
+        }
+        if let Some(peer) = &filter.peer {
+            query.push_str(
+                " AND (peer = ? OR EXISTS (SELECT 1 FROM json_each(json, '$.peer.names') \
+                 WHERE json_extract(value, '$.name') = ?))",
+            );
+            values.extend([Value::from(peer.clone()), Value::from(peer.to_ascii_lowercase())]);
+        }
+        query.push_str(" ORDER BY opened_at DESC, id LIMIT ?");
+        values.push(Value::from(filter.count_max));
+        let mut statement = self.connection.prepare_cached(&query)?;
+        let rows = statement.query_map(params_from_iter(values), stored_alert)?;
+        rows.map(|row| row.context("reading an alert from the store")).collect()
+    }
+
+    /// The alert with exactly this id.
+    pub(crate) fn alert(&self, id: AlertId) -> anyhow::Result<Option<StoredAlert>> {
+        let query = format!("{COLUMNS} WHERE id = ?");
+        let mut statement = self.connection.prepare_cached(&query)?;
+        Ok(statement.query_row([id.to_string()], stored_alert).optional()?)
+    }
+
+    /// The alert whose id begins so, in either case.
+    pub(crate) fn alert_by_prefix(&self, beginning: &str) -> anyhow::Result<Found> {
+        let beginning = beginning.to_ascii_uppercase();
+        let query = "SELECT id FROM alerts WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT ?";
+        let mut statement = self.connection.prepare_cached(query)?;
+        let length = u32::try_from(beginning.chars().count())?;
+        let rows = statement.query_map(params![length, beginning, FOUND_COUNT_MAX], |row| {
+            row.get::<_, String>(0)
+        })?;
+        let ids = rows.collect::<Result<Vec<_>, _>>()?;
+        let [id] = ids.as_slice() else {
+            return Ok(if ids.is_empty() { Found::None } else { Found::Many(ids) });
+        };
+        let mut statement = self.connection.prepare_cached(&format!("{COLUMNS} WHERE id = ?"))?;
+        let stored = statement.query_row([id], stored_alert)?;
+        Ok(Found::One(Box::new(stored)))
+    }
+
+    /// Records a person's word. The engine's later updates do not take it away.
+    pub(crate) fn close_alert(&mut self, id: AlertId, closing: &Closing) -> anyhow::Result<()> {
+        self.connection
+            .execute(
+                "UPDATE alerts SET verdict = ?, note = ?, closed_at = ? WHERE id = ?",
+                params![
+                    closing.verdict.name(),
+                    closing.note,
+                    as_integer(closing.at),
+                    id.to_string()
+                ],
+            )
+            .context("writing the verdict to the store")?;
+        Ok(())
+    }
+}
+
+fn upsert(connection: &Connection, alert: &Alert) -> anyhow::Result<()> {
+    let json = serde_json::to_string(alert).context("encoding an alert")?;
+    let peer = alert.peer.endpoint.map(|endpoint| endpoint.address.to_string());
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO alerts
+             (id, revision, level, status, strategy, peer, opened_at, last_seen, json)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET
+             revision = excluded.revision, level = excluded.level, status = excluded.status,
+             strategy = excluded.strategy, peer = excluded.peer, opened_at = excluded.opened_at,
+             last_seen = excluded.last_seen, json = excluded.json",
+    )?;
+    statement.execute(params![
+        alert.id.to_string(),
+        alert.revision,
+        level_number(alert.level),
+        status_name(alert.status),
+        alert.strategy,
+        peer,
+        as_integer(alert.opened_at),
+        as_integer(alert.last_seen),
+        json,
+    ])?;
+    Ok(())
+}
+
+fn close_by_engine(connection: &Connection, id: AlertId) -> anyhow::Result<()> {
+    let closed = "UPDATE alerts SET status = 'closed', json = json_set(json, '$.status', 'Closed') \
+                  WHERE id = ?";
+    connection.prepare_cached(closed)?.execute([id.to_string()])?;
+    Ok(())
+}
+
+fn stored_alert(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
+    let json: String = row.get(0)?;
+    let alert = serde_json::from_str(&json).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })?;
+    let verdict: Option<String> = row.get(1)?;
+    let note: Option<String> = row.get(2)?;
+    let closed_at: Option<i64> = row.get(3)?;
+    let closing =
+        verdict.as_deref().and_then(Verdict::named).zip(closed_at).map(|(verdict, closed_at)| {
+            Closing { verdict, note: note.unwrap_or_default(), at: as_time(closed_at) }
+        });
+    Ok(StoredAlert { alert, closing })
+}
+
+const fn level_number(level: Level) -> u8 {
+    match level {
+        Level::Info => 0,
+        Level::Low => 1,
+        Level::Medium => 2,
+        Level::High => 3,
+        Level::Critical => 4,
+    }
+}
+
+const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::New => "new",
+        Status::Closed => "closed",
+    }
+}
