@@ -8,7 +8,15 @@
 
 extern crate alloc;
 
+mod limits;
 mod packet;
 mod protocols;
+mod sensor;
+mod shard;
+mod tally;
 
+pub use limits::{Lane, Limits};
 pub use packet::{Direction, LinkType, Packet};
+pub use sensor::Sensor;
+pub use shard::{SHARD_COUNT, Shard, shard_of};
+pub use tally::{NotUnderstood, Tally};
