@@ -1,2 +1,81 @@
-//! To be written.
-fn main() {}
+//! What developers and CI run: `cargo xtask help`.
+//!
+//! *Architecture invariant:* nothing here is linked into the program; it drives the built binary as
+//! a user would.
+
+mod bench;
+mod emulate;
+mod fuzz;
+mod lab;
+mod run;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tests, tidiness, the live lab, emulation, recordings and benches of Tidewaiter.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs every check and test. With CI=true or --live, the live ones too (root, Docker).
+    Test {
+        /// Installs and starts what the live tests need, and runs them.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Checks what no compiler checks: allow lists, file sizes, documents.
+    Tidy,
+    /// Runs the attacks and their innocent twins in real containers, and compares the verdicts.
+    Emulate(emulate::Arguments),
+    /// Runs each fuzz target for some seconds.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+    },
+    /// Measures the program beside its peers in one run.
+    Bench {
+        #[command(subcommand)]
+        what: bench::What,
+    },
+    /// Internal: plays the far end of one emulation case (started inside a network namespace).
+    #[command(hide = true)]
+    FarEnd {
+        /// The script, as JSON.
+        script: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Test { live } => test::run(if live { test::Mode::Live } else { test::Mode::FromEnv }),
+        Task::Tidy => tidy::run(),
+        Task::Emulate(arguments) => emulate::run(&arguments),
+        Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Bench { what } => bench::run(&what),
+        Task::FarEnd { script } => lab::far_end::play(&script),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    let mut path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    path.pop();
+    path
+}

@@ -1,0 +1,136 @@
+//! One row of an `attack.toml`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::lab::far_end::{Script, Step, Transport};
+
+/// A strategy's emulation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Attack {
+    strategy: String,
+    pub case: Vec<Case>,
+}
+
+/// See the comment at the top of each `attack.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    pub name: String,
+    pub verdict: Verdict,
+    #[serde(default)]
+    pub before: Vec<String>,
+    pub run: Vec<String>,
+    #[serde(default)]
+    pub input: Input,
+    pub far_end: Option<FarEndCase>,
+    /// How many alerts there have to be, where that matters.
+    pub alerts: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FarEndCase {
+    /// The container whose network it listens in; the outside world where absent.
+    #[serde(rename = "in")]
+    pub inside: Option<String>,
+    #[serde(default)]
+    transport: Transport,
+    port: u16,
+    steps: Vec<Step>,
+}
+
+impl FarEndCase {
+    pub(super) fn script(&self) -> Script {
+        Script { transport: self.transport, port: self.port, steps: self.steps.clone() }
+    }
+}
+
+/// The verdict that a case has to get.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Verdict {
+    Info,
+    Low,
+    Medium,
+    High,
+    BelowMedium,
+}
+
+impl Verdict {
+    /// Whether an OCSF severity (0: no alert at all) is this verdict.
+    pub(super) fn accepts(self, severity: u64) -> bool {
+        match self {
+            Self::Info => severity == 1,
+            Self::Low => severity == 2,
+            Self::Medium => severity == 3,
+            Self::High => severity >= 4,
+            Self::BelowMedium => severity <= 2,
+        }
+    }
+}
+
+/// What the container's standard input gets.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(super) enum Input {
+    #[default]
+    Closed,
+    Held,
+    /// Lines are sent back for whatever arrives.
+    Answer,
+    /// These lines, one after the other.
+    Lines(Vec<String>),
+    /// These bytes at once.
+    Raw(String),
+}
+
+impl TryFrom<String> for Input {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.split_once(": ") {
+            Some(("lines", lines)) => {
+                Ok(Self::Lines(lines.split('|').map(str::to_owned).collect()))
+            }
+            Some(("raw", bytes)) => Ok(Self::Raw(bytes.to_owned())),
+            _ => match text.as_str() {
+                "closed" => Ok(Self::Closed),
+                "held" => Ok(Self::Held),
+                "answer" => Ok(Self::Answer),
+                _ => Err(format!("unknown input `{text}`")),
+            },
+        }
+    }
+}
+
+impl Attack {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let attack: Self =
+            toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+        let folder = path.parent().and_then(Path::file_name);
+        if folder.is_none_or(|name| name != attack.strategy.as_str()) {
+            bail!("{} speaks of the strategy {}", path.display(), attack.strategy);
+        }
+        Ok(attack)
+    }
+}
+
+impl Case {
+    /// Its name as a folder's name.
+    pub(super) fn folder_name(&self) -> String {
+        let mut name: String = self
+            .name
+            .chars()
+            .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
+            .collect();
+        name.make_ascii_lowercase();
+        name
+    }
+}

@@ -1,0 +1,117 @@
+//! Runs a strategy's `attack.toml` against a watching Tidewaiter: real engine, real containers, real
+//! kernel, one row of the table after the other.
+
+mod attribution;
+mod case;
+mod ordinary;
+mod played;
+mod watch;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::lab::Lab;
+use crate::{root, run};
+
+use case::{Attack, Case};
+use watch::Watch;
+
+/// What to emulate.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The strategy whose attack.toml is run.
+    #[arg(default_value = "telnet_c2")]
+    strategy: String,
+    /// Only cases whose name contains this.
+    #[arg(long)]
+    case: Option<String>,
+    /// Instead of the table: so many literal runs, each checked for the right container, image,
+    /// process and command line.
+    #[arg(long, value_name = "RUNS")]
+    attribution: Option<u32>,
+    /// Instead of the table: ordinary container traffic for so many seconds, which must stay below
+    /// Medium.
+    #[arg(long, value_name = "SECONDS")]
+    ordinary: Option<u64>,
+    /// Records each case into a folder of this one, as `watch --record` does.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The whole table of a strategy, as CI runs it.
+    pub(crate) fn table(strategy: &str) -> Self {
+        Self {
+            strategy: strategy.to_owned(),
+            case: None,
+            attribution: None,
+            ordinary: None,
+            record: None,
+        }
+    }
+
+    /// Attribution in so many literal runs.
+    pub(crate) fn attribution(runs: u32) -> Self {
+        Self { attribution: Some(runs), ..Self::table("telnet_c2") }
+    }
+
+    /// So many seconds of ordinary traffic.
+    pub(crate) fn ordinary(seconds: u64) -> Self {
+        Self { ordinary: Some(seconds), ..Self::table("telnet_c2") }
+    }
+}
+
+/// Brings up a lab and runs what was asked for in it.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    run::must("cargo build --quiet --release --package tidewaiter")?;
+    let lab = Lab::up()?;
+    run_in(&lab, arguments)
+}
+
+/// The same in a lab that is up.
+pub(crate) fn run_in(lab: &Lab, arguments: &Arguments) -> Result<()> {
+    if let Some(runs) = arguments.attribution {
+        return attribution::run(lab, runs);
+    }
+    if let Some(seconds) = arguments.ordinary {
+        return ordinary::run(lab, seconds);
+    }
+    table(lab, arguments)
+}
+
+fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
+    let folder = root().join("crates/engine/src/strategies").join(&arguments.strategy);
+    let attack = Attack::read(&folder.join("attack.toml"))?;
+    let chosen: Vec<&Case> = attack
+        .case
+        .iter()
+        .filter(|case| arguments.case.as_ref().is_none_or(|part| case.name.contains(part.as_str())))
+        .collect();
+    if chosen.is_empty() {
+        bail!("no case of {} has that name", arguments.strategy);
+    }
+    let shared = match arguments.record {
+        None => Some(Watch::start(lab, None)?),
+        Some(_) => None,
+    };
+    println!("{:<52} {:<13} {:<9} {:>8}  alerts", "case", "expected", "seen", "after");
+    let mut failed = 0;
+    for case in &chosen {
+        let own = match &arguments.record {
+            Some(folder) => Some(Watch::start(lab, Some(folder.join(case.folder_name())))?),
+            None => None,
+        };
+        let Some(watch) = own.as_ref().or(shared.as_ref()) else { continue };
+        let played = played::play(lab, watch, case)?;
+        failed += u32::from(!played.row(case));
+    }
+    if let Some(watch) = shared {
+        println!("{}", watch.stop()?);
+    }
+    println!("{} passed, {failed} failed", chosen.len() - failed as usize);
+    if failed > 0 {
+        bail!("{failed} verdicts of {} are not as they should be", arguments.strategy);
+    }
+    Ok(())
+}

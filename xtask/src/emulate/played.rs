@@ -1,0 +1,216 @@
+//! Plays one case, and compares what was said with what should have been.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Child, ChildStdin, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result};
+
+use super::case::{Case, Input, Verdict};
+use super::watch::{Said, Watch};
+use crate::lab::far_end::FarEnd;
+use crate::lab::{Lab, NAMESPACE};
+
+const RUN_SECONDS_MAX: u64 = 18;
+/// Alerts come within this time of the conversation's end.
+const SETTLE: Duration = Duration::from_millis(2500);
+const LINE_EVERY: Duration = Duration::from_millis(700);
+
+/// What came of a case.
+pub(super) struct Played {
+    began: Instant,
+    said: Vec<Said>,
+}
+
+/// Runs the case's commands beside its far end, and waits for the verdict.
+pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case) -> Result<Played> {
+    let since = seconds_now();
+    for line in &case.before {
+        docker(lab, line)?.stdout(Stdio::null()).status()?;
+    }
+    if !case.before.is_empty() {
+        thread::sleep(Duration::from_millis(1500));
+    }
+    let far_end = match &case.far_end {
+        None => None,
+        Some(far_end) => {
+            let enter = enter(lab, far_end.inside.as_deref())?;
+            Some(FarEnd::start(&enter, &far_end.script())?)
+        }
+    };
+    let began = Instant::now();
+    let mut children = Vec::new();
+    for line in &case.run {
+        children.push(start(lab, line, &case.input)?);
+    }
+    wait(&mut children, watch, case, || created(lab, since))?;
+    let containers = created(lab, since)?;
+    settle(watch, case, &containers);
+    let said = watch.about(&containers);
+    for id in &containers {
+        lab.engine.docker_output(&format!("rm -f {id}")).ok();
+    }
+    for (mut child, _) in children {
+        child.kill().ok();
+        child.wait()?;
+    }
+    drop(far_end);
+    Ok(Played { began, said })
+}
+
+impl Played {
+    /// Prints the row. True where the verdict is as it should be.
+    pub(super) fn row(&self, case: &Case) -> bool {
+        let strongest = self.said.iter().max_by_key(|said| said.severity);
+        let severity = strongest.map_or(0, |said| said.severity);
+        let enough = case.alerts.is_none_or(|count| count == self.said.len());
+        let right = case.verdict.accepts(severity) && enough;
+        let after = strongest.map_or_else(String::new, |said| {
+            format!("{:.2} s", said.raised.duration_since(self.began).as_secs_f32())
+        });
+        println!(
+            "{:<52} {:<13} {:<9} {after:>8}  {}{}",
+            case.name,
+            format!("{:?}", case.verdict),
+            name(severity),
+            self.said.len(),
+            if right { "" } else { "   <== WRONG" },
+        );
+        if !right {
+            for said in &self.said {
+                println!("    {}", said.finding);
+            }
+        }
+        right
+    }
+}
+
+fn name(severity: u64) -> &'static str {
+    ["silent", "Info", "Low", "Medium", "High", "Critical"]
+        .get(usize::try_from(severity).unwrap_or(usize::MAX))
+        .copied()
+        .unwrap_or("?")
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
+fn enter(lab: &Lab, inside: Option<&str>) -> Result<String> {
+    let Some(name) = inside else { return Ok(format!("ip netns exec {NAMESPACE}")) };
+    let pid = lab.engine.docker_output(&format!("inspect -f {{{{.State.Pid}}}} {name}"))?;
+    Ok(format!("nsenter --net=/proc/{pid}/ns/net"))
+}
+
+/// The documented line, with `docker` talking to the lab's engine; no shell in between.
+fn docker(lab: &Lab, line: &str) -> Result<std::process::Command> {
+    let words = shlex::split(line).with_context(|| format!("splitting `{line}`"))?;
+    let mut docker = lab.engine.docker();
+    docker.args(words.iter().skip(1));
+    Ok(docker)
+}
+
+type Running = (Child, Option<ChildStdin>);
+
+fn start(lab: &Lab, line: &str, input: &Input) -> Result<Running> {
+    let mut docker = docker(lab, line)?;
+    let open = *input != Input::Closed;
+    docker.stdin(if open { Stdio::piped() } else { Stdio::null() });
+    docker.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = docker.spawn().with_context(|| format!("starting `{line}`"))?;
+    let stdin = child.stdin.take();
+    let mut stdout = child.stdout.take().context("its output")?;
+    match (input.clone(), stdin) {
+        (Input::Answer, Some(mut stdin)) => {
+            thread::spawn(move || {
+                let mut buffer = [0_u8; 4096];
+                while stdout.read(&mut buffer).is_ok_and(|length| length > 0) {
+                    let answer = b"bin  dev  etc  home  lib  proc  root  sys  tmp  usr  var\n";
+                    if stdin.write_all(answer).is_err() {
+                        break;
+                    }
+                }
+            });
+            return Ok((child, None));
+        }
+        (Input::Lines(lines), Some(mut stdin)) => {
+            thread::spawn(move || {
+                for line in lines {
+                    thread::sleep(LINE_EVERY);
+                    if writeln!(stdin, "{line}").is_err() {
+                        return;
+                    }
+                }
+                thread::sleep(Duration::from_secs(2));
+            });
+        }
+        (Input::Raw(text), Some(mut stdin)) => {
+            thread::spawn(move || {
+                thread::sleep(LINE_EVERY);
+                stdin.write_all(text.as_bytes()).ok();
+                thread::sleep(Duration::from_secs(3));
+            });
+        }
+        (Input::Held, Some(stdin)) => {
+            drain(stdout);
+            return Ok((child, Some(stdin)));
+        }
+        _ => {}
+    }
+    drain(stdout);
+    Ok((child, None))
+}
+
+fn drain(mut stdout: std::process::ChildStdout) {
+    thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()).ok());
+}
+
+/// Waits until every command has ended, the verdict is there already, or patience is at an end.
+fn wait(
+    children: &mut [Running],
+    watch: &Watch,
+    case: &Case,
+    created: impl Fn() -> Result<Vec<String>>,
+) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(RUN_SECONDS_MAX) {
+        let mut running = false;
+        for (child, _) in children.iter_mut() {
+            running |= child.try_wait()?.is_none();
+        }
+        if !running || (case.verdict == Verdict::High && reached(watch, case, &created()?)) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+/// An attack may be judged early; what has to stay quiet gets the whole time.
+fn settle(watch: &Watch, case: &Case, containers: &[String]) {
+    let began = Instant::now();
+    while began.elapsed() < SETTLE {
+        if case.verdict == Verdict::High
+            && case.alerts.is_none()
+            && reached(watch, case, containers)
+        {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn reached(watch: &Watch, case: &Case, containers: &[String]) -> bool {
+    case.alerts.is_none()
+        && watch.about(containers).iter().any(|said| case.verdict.accepts(said.severity))
+}
+
+/// The containers that were created since the case began.
+fn created(lab: &Lab, since: u64) -> Result<Vec<String>> {
+    let listed = lab.engine.docker_output(&format!(
+        "events --since {since} --until {} --filter event=create --format {{{{.ID}}}}",
+        seconds_now() + 1
+    ))?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}

@@ -1,0 +1,189 @@
+//! The far end of an emulation: a scripted TCP or UDP server, started inside a network namespace.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+/// How long a pause ends what the other side is saying.
+const QUIET: Duration = Duration::from_millis(150);
+const LIFE_SECONDS_MAX: u64 = 300;
+
+/// What the far end does with each client.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Script {
+    /// `tcp` or `udp`.
+    #[serde(default)]
+    pub transport: Transport,
+    /// The port that it listens on.
+    pub port: u16,
+    /// Played for each connection, or for the first datagram's sender.
+    pub steps: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Transport {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+/// One step of a script. Bytes are given as TOML strings, so `\n` and `\u0000` work.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Step {
+    /// Sends this at once.
+    Say(String),
+    /// Sends it key by key, as a person types: milliseconds between the keys, then the text.
+    Keys(u64, String),
+    /// Sends it in segments of one byte, each padded with a NUL.
+    Drip(String),
+    /// Waits.
+    WaitMs(u64),
+    /// Waits until the client says something, at most so many milliseconds.
+    Expect(u64),
+}
+
+/// A far end that runs; dropping it ends it.
+pub(crate) struct FarEnd(Child);
+
+impl FarEnd {
+    /// Starts it inside the namespace that `enter` leads to (`ip netns exec wan`, `nsenter …`).
+    pub(crate) fn start(enter: &str, script: &Script) -> Result<Self> {
+        let mut words = enter.split_whitespace();
+        let program = words.next().context("how to enter the namespace")?;
+        let child = Command::new(program)
+            .args(words)
+            .arg(std::env::current_exe()?)
+            .args(["far-end", &serde_json::to_string(script)?])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the far end")?;
+        let mut this = Self(child);
+        this.wait_until_listening()?;
+        Ok(this)
+    }
+
+    fn wait_until_listening(&mut self) -> Result<()> {
+        let mut line = [0_u8; 10];
+        let output = self.0.stdout.as_mut().context("the far end's output")?;
+        output.read_exact(&mut line).context("the far end did not start listening")?;
+        Ok(())
+    }
+}
+
+impl Drop for FarEnd {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// The far end's own process.
+pub(crate) fn play(script: &str) -> Result<()> {
+    let script: Script = serde_json::from_str(script).context("reading the script")?;
+    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, script.port));
+    // It ends by itself should its parent die.
+    thread::spawn(|| {
+        thread::sleep(Duration::from_secs(LIFE_SECONDS_MAX));
+        std::process::exit(0);
+    });
+    match script.transport {
+        Transport::Tcp => {
+            let listener = TcpListener::bind(address).context("listening")?;
+            listening();
+            for stream in listener.incoming().flatten() {
+                let steps = script.steps.clone();
+                thread::spawn(move || play_tcp(stream, &steps));
+            }
+        }
+        Transport::Udp => {
+            let socket = UdpSocket::bind(address).context("listening")?;
+            listening();
+            play_udp(&socket, &script.steps)?;
+        }
+    }
+    Ok(())
+}
+
+fn listening() {
+    println!("listening");
+    std::io::stdout().flush().ok();
+}
+
+fn play_tcp(mut stream: TcpStream, steps: &[Step]) {
+    stream.set_nodelay(true).ok();
+    stream.set_read_timeout(Some(QUIET)).ok();
+    for step in steps {
+        let done = match step {
+            Step::Say(text) => stream.write_all(text.as_bytes()).is_ok(),
+            Step::Keys(every_ms, text) => pieces(text).all(|piece| {
+                thread::sleep(Duration::from_millis(*every_ms));
+                stream.write_all(&piece).is_ok()
+            }),
+            Step::Drip(text) => text.bytes().all(|byte| {
+                thread::sleep(Duration::from_millis(3));
+                stream.write_all(&[byte]).is_ok() && stream.write_all(&[0]).is_ok()
+            }),
+            Step::WaitMs(millis) => {
+                thread::sleep(Duration::from_millis(*millis));
+                true
+            }
+            Step::Expect(millis) => expect(&mut stream, Duration::from_millis(*millis)),
+        };
+        if !done {
+            return;
+        }
+    }
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = Vec<u8>> + '_ {
+    text.bytes().map(|byte| vec![byte])
+}
+
+/// Reads until the client has spoken and is quiet again. False once it has closed.
+fn expect(stream: &mut TcpStream, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    let mut heard = 0;
+    let mut buffer = [0_u8; 65_536];
+    while Instant::now() < deadline {
+        match stream.read(&mut buffer) {
+            // A client that has closed its side may still listen: the script goes on.
+            Ok(0) => {
+                thread::sleep(QUIET);
+                return true;
+            }
+            Ok(length) => heard += length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock && heard > 0 => return true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+fn play_udp(socket: &UdpSocket, steps: &[Step]) -> Result<()> {
+    let mut buffer = [0_u8; 65_536];
+    let (_, client) = socket.recv_from(&mut buffer)?;
+    for step in steps {
+        match step {
+            Step::Say(text) | Step::Keys(_, text) | Step::Drip(text) => {
+                socket.send_to(text.as_bytes(), client)?;
+            }
+            Step::WaitMs(millis) => thread::sleep(Duration::from_millis(*millis)),
+            Step::Expect(millis) => {
+                socket.set_read_timeout(Some(Duration::from_millis(*millis)))?;
+                socket.recv_from(&mut buffer).ok();
+            }
+        }
+    }
+    thread::sleep(Duration::from_secs(1));
+    Ok(())
+}
