@@ -36,6 +36,8 @@ enum Task {
     Tidy,
     /// Runs the attacks and their innocent twins in real containers, and compares the verdicts.
     Emulate(emulate::Arguments),
+    /// Keeps the lab up until Ctrl-C, to try attacks by hand.
+    Lab,
     /// Runs each fuzz target for some seconds.
     Fuzz {
         /// Seconds for each target.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Task::Test { live } => test::run(if live { test::Mode::Live } else { test::Mode::FromEnv }),
         Task::Tidy => tidy::run(),
         Task::Emulate(arguments) => emulate::run(&arguments),
+        Task::Lab => lab::keep_up(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Bench { what } => bench::run(&what),
         Task::FarEnd { script } => lab::far_end::play(&script),

@@ -12,6 +12,8 @@ mod resolver;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::run;
 
@@ -41,6 +43,19 @@ impl Lab {
         engine.create_network_v6()?;
         Ok(Self { engine, _network: network, _resolver: resolver })
     }
+}
+
+/// A lab for people: says how to use it, and stays until SIGINT or SIGTERM.
+pub(crate) fn keep_up() -> Result<()> {
+    let lab = Lab::up()?;
+    println!("The lab is up. In another terminal:");
+    println!("  export DOCKER_HOST={}", lab.engine.host);
+    println!("  ip netns exec {NAMESPACE} nc -l -p 4444     # the far end, {FAR_END_V4}");
+    println!("  docker run --rm alpine telnet c2.example.com 4444");
+    println!("Ctrl-C takes it down.");
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    signals.forever().next();
+    Ok(())
 }
 
 /// Debian packages that the lab cannot do without, each with the file that proves it is there.
