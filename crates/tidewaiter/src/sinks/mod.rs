@@ -1,19 +1,26 @@
 //! Where alerts are shown: a table for people, OCSF lines for other systems, plain JSON.
 
+mod attack;
 mod escape;
 mod json;
 mod next;
 mod ocsf;
+#[cfg(test)]
+pub(crate) mod sample;
 mod table;
+mod why;
+mod words;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use engine::{Alert, Level};
+use engine::{Alert, AlertId, Level};
 
 pub(crate) use escape::{
     defanged, defanged_address, escaped, escaped_bytes, escaped_whole, shell_word,
 };
-pub(crate) use next::{Commands, next_commands};
+pub(crate) use next::Commands;
+use table::revision_line;
 pub(crate) use table::{alert_table, level_name};
 
 /// How alerts are shown.
@@ -43,14 +50,19 @@ pub(crate) struct Sink {
     format: Format,
     level_min: Level,
     commands: Commands,
+    /// What a person has already seen of the alerts shown last: level and strategy.
+    seen: BTreeMap<AlertId, (Level, String)>,
     out: Box<dyn Write>,
 }
+
+/// Of so many alerts a sink remembers what it showed; of older ones it shows the whole table again.
+const SEEN_COUNT_MAX: usize = 4096;
 
 impl Sink {
     /// A sink on standard output that shows alerts from `level_min` on.
     pub(crate) fn stdout(format: Format, level_min: Level, commands: Commands) -> Self {
         let out = Box::new(io::BufWriter::new(io::stdout()));
-        Self { format, level_min, commands, out }
+        Self { format, level_min, commands, seen: BTreeMap::new(), out }
     }
 
     /// Shows one alert, completely and at once.
@@ -58,13 +70,25 @@ impl Sink {
         if alert.level < self.level_min {
             return Ok(());
         }
-        match self.format {
-            Format::Table => {
-                writeln!(self.out, "{}", alert_table(alert, occasion, &self.commands))?;
-            }
-            Format::Ndjson => writeln!(self.out, "{}", ocsf::detection_finding(alert, occasion))?,
-            Format::Json => writeln!(self.out, "{}", json::object(alert))?,
-        }
+        let text = match self.format {
+            Format::Table => self.table(alert, occasion),
+            Format::Ndjson => json::ascii(&ocsf::detection_finding(alert, occasion)) + "\n",
+            Format::Json => json::ascii(&json::object(alert)) + "\n",
+        };
+        self.out.write_all(text.as_bytes())?;
         self.out.flush()
+    }
+
+    /// The whole table when there is something new to read in it, else one line.
+    fn table(&mut self, alert: &Alert, occasion: Occasion) -> String {
+        let now = (alert.level, alert.strategy.to_string());
+        if self.seen.len() >= SEEN_COUNT_MAX {
+            self.seen.pop_first();
+        }
+        let before = self.seen.insert(alert.id, now.clone());
+        if occasion == Occasion::Revised && before.is_some_and(|before| before == now) {
+            return revision_line(alert);
+        }
+        alert_table(alert, occasion, &self.commands) + "\n"
     }
 }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use engine::Alert;
+use engine::{Alert, Level};
 
-use super::escape::shell_word;
+use super::escape::{escaped, shell_word};
+use super::table::is_gone;
 
 /// How the commands of this run must be written so that they find the same store.
 #[derive(Clone, Debug, Default)]
@@ -16,22 +17,14 @@ pub(crate) struct Commands {
 /// One next step.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// Words of a command line, unquoted.
-    pub(crate) words: Vec<String>,
+    /// A command line with its words quoted, or what a person should do.
+    pub(crate) text: String,
     /// What it answers.
-    pub(crate) why: &'static str,
-}
-
-impl Step {
-    /// As a person copies it into a shell.
-    pub(crate) fn command_line(&self) -> String {
-        let words: Vec<_> = self.words.iter().map(|word| shell_word(word)).collect();
-        words.join(" ")
-    }
+    pub(crate) why: String,
 }
 
 /// The steps for this alert, in the order in which they are done.
-pub(crate) fn next_commands(alert: &Alert, commands: &Commands) -> Vec<Step> {
+pub(crate) fn next_steps(alert: &Alert, commands: &Commands) -> Vec<Step> {
     let id = short_id(alert);
     let mut steps =
         vec![commands.step(&["explain", &id], "each reason, and the strategy's own document")];
@@ -41,11 +34,25 @@ pub(crate) fn next_commands(alert: &Alert, commands: &Commands) -> Vec<Step> {
     } else if let Some(name) = alert.peer.names.first() {
         steps.push(commands.step(&["alerts", "--peer", &name.name], "who else asked for it?"));
     }
-    steps.push(commands.step(
-        &["alerts", "close", &id, "--verdict", "false-positive", "--note", "why"],
-        "when it is understood: the verdict, in your words",
-    ));
+    steps.extend(person_to_ask(alert));
+    if alert.level >= Level::Low {
+        let close =
+            ["alerts", "close", &id, "--verdict", "benign", "--note", "why it is permitted"];
+        steps.push(commands.step(&close, "or true-positive, false-positive: record the verdict"));
+    }
     steps
+}
+
+/// When the container is gone, what is left is whoever started it, and the image.
+fn person_to_ask(alert: &Alert) -> Option<Step> {
+    let subject = alert.subjects.first()?;
+    let container = subject.container.as_ref().filter(|container| is_gone(container))?;
+    let asked = match subject.started_by.as_ref().and_then(|actor| actor.uid) {
+        Some(uid) => format!("ask the user with uid {uid}"),
+        None => "ask who started it".to_owned(),
+    };
+    let text = format!("the container is gone: {asked}");
+    Some(Step { text, why: format!("and look at the image {}", escaped(&container.image)) })
 }
 
 /// How much of an id is shown: long enough to be unambiguous among a million alerts.
@@ -55,12 +62,37 @@ pub(crate) fn short_id(alert: &Alert) -> String {
 }
 
 impl Commands {
-    fn step(&self, words: &[&str], why: &'static str) -> Step {
+    fn step(&self, words: &[&str], why: &str) -> Step {
         let mut words: Vec<String> =
             std::iter::once(&"tidewaiter").chain(words).map(ToString::to_string).collect();
         if let Some(store) = &self.store {
             words.extend(["--store".to_owned(), store.display().to_string()]);
         }
-        Step { words, why }
+        let quoted: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
+        Step { text: quoted.join(" "), why: why.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::sample::alert_named;
+    use super::*;
+
+    #[test]
+    fn every_command_is_one_that_we_have() {
+        let commands = Commands { store: Some(PathBuf::from("/tmp/a store/x")) };
+        let mut without_address = alert_named("c2.example.com");
+        without_address.peer.endpoint = None;
+        for alert in [alert_named("c2.example.com"), without_address, alert_named("$(id); x")] {
+            let steps = next_steps(&alert, &commands);
+            let lines = steps.iter().filter(|step| step.text.starts_with("tidewaiter "));
+            for line in lines {
+                let words = shlex::split(&line.text).unwrap();
+                let parsed = crate::commands::Arguments::try_parse_from(&words);
+                assert!(parsed.is_ok(), "{}: {}", line.text, parsed.unwrap_err());
+            }
+        }
     }
 }
