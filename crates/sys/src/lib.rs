@@ -21,6 +21,7 @@ mod error;
 pub mod link;
 mod native;
 mod netlink;
+pub mod process;
 pub mod ring;
 mod syscall;
 

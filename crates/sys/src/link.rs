@@ -2,7 +2,9 @@
 //!
 //! A counter read here is immediate: at rest it equals the sum of the ring's `wire_len` to the byte.
 
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -180,6 +182,51 @@ impl AsFd for LinkWatch {
     }
 }
 
+/// An interface inside a container, as its own `/sys` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InnerInterface {
+    /// Its name inside.
+    pub name: String,
+    /// Its index inside.
+    pub ifindex: u32,
+    /// The index of its peer or parent on the host; its own index where it has none.
+    pub iflink: u32,
+}
+
+/// The interfaces that a process sees, without entering its namespace.
+///
+/// A privileged container can mount something else over its `/sys`: where there is `CAP_SYS_ADMIN`,
+/// ask its namespace itself.
+///
+/// # Errors
+/// When the process is gone, has no `/sys`, or without `CAP_SYS_PTRACE`.
+pub fn interfaces_seen_by(pid: u32) -> Result<Vec<InnerInterface>> {
+    let root = format!("/proc/{pid}/root/sys/class/net");
+    let entries = std::fs::read_dir(&root)
+        .map_err(|error| Error::of(format!("listing {root}"), error).needs("CAP_SYS_PTRACE"))?;
+    let mut found = Vec::new();
+    for entry in entries.flatten().take(INNER_COUNT_MAX) {
+        let number = |file: &str| read_number(&entry.path().join(file));
+        if let (Some(ifindex), Some(iflink)) = (number("ifindex"), number("iflink")) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.push(InnerInterface { name, ifindex, iflink });
+        }
+    }
+    Ok(found)
+}
+
+fn read_number(path: &std::path::Path) -> Option<u32> {
+    // Not blocking, because a container could have put a pipe there.
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .ok()?;
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
 fn parse_event(reply: Reply<'_>) -> Option<LinkEvent> {
     // A bridge repeats its ports' messages in its own family, without most attributes.
     if reply.payload.first() != Some(&0) {
@@ -248,6 +295,7 @@ const LINK_HEADER_BYTES: usize = 16;
 /// `RTMGRP_LINK`.
 const GROUP_LINK: u32 = 1;
 const EVENT_BUFFER_BYTES: i32 = 1 << 20;
+const INNER_COUNT_MAX: usize = 256;
 const ATTEMPT_COUNT_MAX: usize = 8;
 
 #[cfg(test)]

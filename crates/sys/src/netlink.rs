@@ -238,12 +238,29 @@ pub(crate) fn outcome(payload: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Only the kernel's own datagrams: a host-network container with `CAP_NET_ADMIN` could send others.
 fn receive_now(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-    // SAFETY: `buffer` is valid for writing its own length.
-    let returned =
-        unsafe { libc::recv(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
-    checked(returned as i64)
+    for _ in 0..STRANGER_COUNT_MAX {
+        // SAFETY: the structure consists of integers, for which zero is a value.
+        let mut sender: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        let mut sender_length = socket_length::<libc::sockaddr_nl>();
+        // SAFETY: `buffer` and `sender` are valid for writing the lengths that are announced.
+        let returned = unsafe {
+            libc::recvfrom(
+                fd.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
+                (&raw mut sender).cast(),
+                &raw mut sender_length,
+            )
+        };
+        let length = checked(returned as i64)?;
+        if sender.nl_pid == 0 {
+            return Ok(length);
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 fn received(buffer: &[u8], outcome: io::Result<usize>) -> io::Result<Received<'_>> {
@@ -267,6 +284,7 @@ const TYPE_MASK: u16 = 0x3fff;
 const DUMP_INTERRUPTED: u16 = 16;
 /// The kernel fills dumps up to 32 KiB a datagram.
 const DATAGRAM_BYTES_MAX: usize = 128 << 10;
+const STRANGER_COUNT_MAX: usize = 64;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

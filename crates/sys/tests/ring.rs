@@ -1,7 +1,12 @@
 //! The ring and the counters, on real interfaces.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests state facts the short way")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests state facts the short way"
+)]
 
 mod support;
 

@@ -124,3 +124,54 @@ pub fn run(program: &str, words: &[&str]) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {}: {error}", words.join(" "));
 }
+
+/// A running container that is removed at the end.
+pub struct Container {
+    pub id: String,
+    pub pid: u32,
+}
+
+impl Container {
+    /// Starts one that sleeps; `None` (loudly, and never under `CI=true`) without a Docker engine.
+    pub fn start(test: &str, options: &[&str]) -> Option<Self> {
+        let sleep = ["alpine", "sleep", "60"];
+        let words = [&["run", "-d", "--rm"], options, &sleep].concat();
+        let output = Command::new("docker").args(&words).output();
+        let Some(output) = output.ok().filter(|output| output.status.success()) else {
+            eprintln!("NOT RUN: {test} needs a Docker engine with the image alpine");
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} must run in CI");
+            return None;
+        };
+        let id = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        let words = ["inspect", "-f", "{{.State.Pid}}", &id];
+        let output = Command::new("docker").args(words).output().unwrap();
+        let pid = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        Some(Self { id, pid })
+    }
+
+    /// Runs a shell line inside and leaves it running.
+    pub fn exec(&self, line: &str) -> std::process::Child {
+        let mut command = Command::new("docker");
+        command.args(["exec", &self.id, "/bin/sh", "-c", line]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "-f", &self.id]).output();
+    }
+}
+
+/// Tries until it succeeds, for five seconds.
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(std::time::Instant::now() < end, "{what}: not within five seconds");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
