@@ -3,6 +3,7 @@
 //! *Architecture invariant:* a verdict is made in `engine` alone; everything here moves bytes,
 //! keeps what was decided, shows it, and acts when it was told to.
 
+mod ads;
 mod commands;
 mod evidence;
 mod pipeline;

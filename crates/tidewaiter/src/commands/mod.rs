@@ -1,5 +1,6 @@
 //! The command line: one file for each command, each with its arguments and its `run`.
 
+mod ads;
 mod alerts;
 mod completions;
 mod explain;
@@ -18,6 +19,8 @@ pub(crate) enum Outcome {
     Found,
     /// It finished, but input was damaged or lost: 4.
     Damaged,
+    /// What it was asked to check did not pass; it has said why: 1.
+    Refused,
 }
 
 impl From<Outcome> for ExitCode {
@@ -26,6 +29,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => Self::SUCCESS,
             Outcome::Found => Self::from(3),
             Outcome::Damaged => Self::from(4),
+            Outcome::Refused => Self::FAILURE,
         }
     }
 }
@@ -56,6 +60,7 @@ pub(crate) struct Arguments {
 enum Command {
     Alerts(alerts::Arguments),
     Explain(explain::Arguments),
+    Ads(ads::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -64,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Ads(arguments) => ads::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
     }
 }

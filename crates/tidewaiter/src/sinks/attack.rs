@@ -53,6 +53,13 @@ pub(crate) fn technique_name(id: &str) -> Option<&'static str> {
     entry(id).map(|(_, name, _)| *name)
 }
 
+/// What we know of a technique's sub-techniques, as `T1071.004 DNS`.
+pub(crate) fn sub_techniques(id: &str) -> Vec<String> {
+    let is_below = |known: &str| known.strip_prefix(id).is_some_and(|rest| rest.starts_with('.'));
+    let below = TECHNIQUES.iter().filter(|(known, _, _)| is_below(known));
+    below.map(|(known, name, _)| format!("{known} {name}")).collect()
+}
+
 /// The id and name of the tactic that it serves here.
 pub(super) fn tactic_of(id: &str) -> Option<Tactic> {
     entry(id).map(|(_, _, tactic)| *tactic)

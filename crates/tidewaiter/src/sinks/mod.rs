@@ -16,6 +16,7 @@ use std::io::{self, Write};
 
 use engine::{Alert, AlertId, Level};
 
+pub(crate) use attack::{sub_techniques, technique_name};
 pub(crate) use escape::{
     defanged, defanged_address, escaped, escaped_bytes, escaped_whole, shell_word,
 };
