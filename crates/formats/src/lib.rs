@@ -1,1 +1,22 @@
-//! To be written.
+//! Gives hostile bytes meaning: captures become [`sensor::Packet`]s, log lines become
+//! [`observation::Observation`]s. One file a format.
+//!
+//! *Architecture invariant:* a format opens no file and no socket; it is handed bytes or a reader.
+//! Parsing never panics and never allocates without bound, and what was not understood is counted.
+
+mod bytes;
+mod capture;
+pub mod docker_events;
+pub mod docker_inspect;
+mod elements;
+mod hex;
+mod input;
+mod parsed;
+mod pcap;
+mod pcapng;
+mod pcapng_time;
+mod rfc3339;
+mod zstd;
+
+pub use capture::{Capture, CaptureError, CaptureFault, Damage, Limits};
+pub use parsed::{Parsed, Reason, Tally};

@@ -1,0 +1,214 @@
+//! Bytes of a file, plain, gzip (RFC 1952) or zstd (RFC 8878) by content, through one bounded
+//! window.
+//!
+//! The window lends out slices of itself, so that a frame or a line is never copied.
+//! Reading never fails here: it stops, and [`Input::fault`] says why.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::zstd::ZstdFrames;
+
+/// Why an input stopped before its end.
+#[derive(Debug)]
+pub(crate) enum InputFault {
+    /// It could not be read, or its compression is damaged here.
+    Unreadable(io::Error),
+    /// It expanded to more than this many bytes.
+    Expanded(u64),
+}
+
+/// The raw bytes behind every decompressor.
+pub(crate) type Raw = BufReader<Box<dyn Read + Send>>;
+
+/// A window onto the expanded bytes of a file.
+pub(crate) struct Input {
+    source: Source,
+    window: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Where in the expanded input the window starts at `start`.
+    position_bytes: u64,
+    expanded_bytes_max: u64,
+    state: State,
+}
+
+enum Source {
+    Plain(Raw),
+    Gzip(MultiGzDecoder<Raw>),
+    Zstd(Box<ZstdFrames>),
+}
+
+enum State {
+    Open,
+    Ended,
+    Faulty(InputFault),
+}
+
+impl Input {
+    /// `lend_bytes_max` is the most that will ever be asked of [`Input::fill`].
+    pub(crate) fn open(
+        reader: impl Read + Send + 'static,
+        lend_bytes_max: usize,
+        expanded_bytes_max: u64,
+    ) -> Self {
+        let boxed: Box<dyn Read + Send> = Box::new(reader);
+        let mut raw = BufReader::with_capacity(RAW_BYTES, boxed);
+        let (source, state) = match head(&mut raw) {
+            Ok(Head::Gzip) => (Source::Gzip(MultiGzDecoder::new(raw)), State::Open),
+            Ok(Head::Zstd) => (Source::Zstd(Box::new(ZstdFrames::new(raw))), State::Open),
+            Ok(Head::Other) => (Source::Plain(raw), State::Open),
+            Err(error) => (Source::Plain(raw), State::Faulty(InputFault::Unreadable(error))),
+        };
+        let window_bytes = lend_bytes_max.saturating_mul(2).max(WINDOW_BYTES_MIN);
+        Self {
+            source,
+            window: vec![0; window_bytes],
+            start: 0,
+            end: 0,
+            position_bytes: 0,
+            expanded_bytes_max,
+            state,
+        }
+    }
+
+    /// Reads until `wanted` bytes are in the window, and says how many are; fewer only at the end
+    /// or at a fault.
+    #[inline]
+    pub(crate) fn fill(&mut self, wanted: usize) -> usize {
+        let held = self.end - self.start;
+        if held >= wanted { held } else { self.read_until(wanted) }
+    }
+
+    /// What the window holds now.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.window.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Moves on by `count` bytes that the window holds, and says where they stay until the next
+    /// [`Input::fill`], for [`Input::lent`].
+    #[inline]
+    pub(crate) fn consume(&mut self, count: usize) -> usize {
+        let count = count.min(self.end - self.start);
+        let was = self.start;
+        self.start += count;
+        self.position_bytes += count as u64;
+        was
+    }
+
+    /// Bytes that were consumed and not yet overwritten.
+    #[inline]
+    pub(crate) fn lent(&self, start: usize, count: usize) -> &[u8] {
+        self.window.get(start..).and_then(|rest| rest.get(..count)).unwrap_or_default()
+    }
+
+    /// Moves on by `count` bytes, whether the window can hold them or not; says how many there
+    /// were.
+    pub(crate) fn skip(&mut self, count: u64) -> u64 {
+        let mut left = count;
+        while left > 0 {
+            let held = self.fill(1);
+            if held == 0 {
+                break;
+            }
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(held);
+            self.consume(step);
+            left -= step as u64;
+        }
+        count - left
+    }
+
+    /// Where in the expanded input the next byte is.
+    pub(crate) const fn position_bytes(&self) -> u64 {
+        self.position_bytes
+    }
+
+    /// Whether positions are those of the file itself or of what it expands to.
+    pub(crate) const fn is_compressed(&self) -> bool {
+        !matches!(self.source, Source::Plain(_))
+    }
+
+    /// Why it stopped, once; `None` at an orderly end.
+    pub(crate) fn fault(&mut self) -> Option<InputFault> {
+        if let State::Faulty(_) = self.state
+            && let State::Faulty(fault) = std::mem::replace(&mut self.state, State::Ended)
+        {
+            return Some(fault);
+        }
+        None
+    }
+
+    fn read_until(&mut self, wanted: usize) -> usize {
+        debug_assert!(wanted <= self.window.len(), "more asked than the window can lend");
+        if self.start > 0 {
+            self.window.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        while self.end < wanted && matches!(self.state, State::Open) {
+            self.read_once();
+        }
+        self.end
+    }
+
+    fn read_once(&mut self) {
+        let Some(free) = self.window.get_mut(self.end..) else { return };
+        let result = match &mut self.source {
+            Source::Plain(raw) => raw.read(free),
+            Source::Gzip(decoder) => decoder.read(free),
+            Source::Zstd(frames) => frames.read(free),
+        };
+        match result {
+            Ok(0) => self.state = State::Ended,
+            Ok(count) => {
+                self.end += count;
+                let expanded_bytes = self.position_bytes + self.end as u64;
+                if self.is_compressed() && expanded_bytes > self.expanded_bytes_max {
+                    let surplus = expanded_bytes - self.expanded_bytes_max;
+                    self.end -= usize::try_from(surplus).unwrap_or(count).min(count);
+                    self.state = State::Faulty(InputFault::Expanded(self.expanded_bytes_max));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.state = State::Faulty(InputFault::Unreadable(error)),
+        }
+    }
+}
+
+enum Head {
+    Gzip,
+    Zstd,
+    Other,
+}
+
+/// Looks at the first bytes without taking them.
+fn head(raw: &mut Raw) -> io::Result<Head> {
+    let bytes = loop {
+        match raw.fill_buf() {
+            Ok(bytes) => break bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    };
+    Ok(if bytes.starts_with(&GZIP_MAGIC) {
+        Head::Gzip
+    } else if bytes.starts_with(&ZSTD_MAGIC) || is_zstd_skippable(bytes) {
+        Head::Zstd
+    } else {
+        Head::Other
+    })
+}
+
+/// A zstd file may begin with a frame that is to be skipped (RFC 8878, 3.1.2).
+fn is_zstd_skippable(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// Reads from the file are this large; a plain file is read past this buffer, into the window.
+const RAW_BYTES: usize = 64 * 1024;
+/// Small enough for the second-level cache, large enough that system calls do not count.
+const WINDOW_BYTES_MIN: usize = 512 * 1024;
+pub(crate) const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
+pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
