@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IpAddress, PortId, Time};
+use crate::{IpAddress, PortId, Time, digits};
 
 /// A container's full id: 32 bytes, written as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ContainerId(pub [u8; 32]);
+pub struct ContainerId(#[serde(with = "digits::bytes32")] pub [u8; 32]);
 
 /// An image's digest: SHA-256 of its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ImageId(pub [u8; 32]);
+pub struct ImageId(#[serde(with = "digits::bytes32")] pub [u8; 32]);
 
 /// The container runtime that told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

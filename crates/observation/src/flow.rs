@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IpAddress, Span, Time};
+use crate::{IpAddress, Span, Time, digits};
 
 /// The capture port: a host-side veth's ifindex when live, or the pcapng interface that stands for
 /// it. [`PortId::UNKNOWN`] where a source has no ports (a plain capture, a flow log).
@@ -135,7 +135,7 @@ pub struct Burst<'a> {
     /// Whether it obeys the protocol that the flow was identified as.
     pub grammar: Grammar,
     /// Its first bytes, at most 256.
-    #[serde(borrow)]
+    #[serde(borrow, with = "digits::bytes")]
     pub excerpt: Cow<'a, [u8]>,
 }
 

@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod container;
+mod digits;
 mod fact;
 mod flow;
 mod health;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContainerId, Endpoint, Time, Transport};
+use crate::{ContainerId, Endpoint, Time, Transport, digits};
 
 /// A process: the pid alone is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +47,7 @@ pub struct ProcessStarted<'a> {
     #[serde(borrow)]
     pub arguments: Vec<Cow<'a, str>>,
     /// SHA-256 of the executable through a pinned handle.
+    #[serde(with = "digits::bytes32_option")]
     pub sha256: Option<[u8; 32]>,
     /// Whether the executable is the image's.
     pub in_image: InImage,
