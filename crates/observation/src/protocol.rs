@@ -49,7 +49,8 @@ pub struct DnsExchange<'a> {
     pub flow: FlowId,
     /// When it was asked.
     pub asked_at: Time,
-    /// The name, lower case, without the last dot; bytes that are no LDH are escaped as `\DDD`.
+    /// The name, lower case, without the last dot; bytes other than letters, digits,
+    /// hyphen and underscore are escaped as `\DDD`.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
     /// The query type's number (1 = A, 28 = AAAA, 16 = TXT …).

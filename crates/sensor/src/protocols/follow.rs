@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use observation::{Side, Time, Transport};
 
 use super::Heard;
+use super::lines::Lines;
 
 /// What a follower says of the bytes that it was just fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,5 +100,14 @@ macro_rules! followers {
 }
 
 followers! {
+    Dns(super::dns::Exchange),
+    Ftp(Lines<super::ftp::Dialogue>),
+    Http(Lines<super::http::Exchange>),
+    Irc(Lines<super::irc::Dialogue>),
+    Pop3(Lines<super::pop3::Dialogue>),
+    Redis(Lines<super::redis::Dialogue>),
+    Smtp(Lines<super::smtp::Dialogue>),
     Ssh(super::ssh::Conversation),
+    Telnet(super::telnet::Terminal),
+    Tls(super::tls::Records),
 }

@@ -39,6 +39,44 @@ pub(super) trait Talk {
     fn end(&mut self, _context: &mut Context<'_>) {}
 }
 
+/// How many replies a server owes: none comes unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owed(Option<u32>);
+
+impl Default for Owed {
+    /// The greeting.
+    fn default() -> Self {
+        Self(Some(1))
+    }
+}
+
+impl Owed {
+    /// Nothing is owed before the client has asked.
+    pub(super) const NOTHING: Self = Self(Some(0));
+
+    /// A command came.
+    pub(super) fn ask(&mut self) {
+        self.0 = self.0.map(|count| count.saturating_add(1));
+    }
+
+    /// A reply came; whether it was owed.
+    pub(super) fn answer(&mut self) -> bool {
+        let owed = self.is_owed();
+        self.0 = self.0.map(|count| count.saturating_sub(1));
+        owed
+    }
+
+    /// Whether a reply is owed.
+    pub(super) fn is_owed(self) -> bool {
+        self.0 != Some(0)
+    }
+
+    /// After a gap nobody knows.
+    pub(super) fn lose_count(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// A grammar with the unfinished line of each side.
 #[derive(Debug, Default)]
 pub(super) struct Lines<T> {

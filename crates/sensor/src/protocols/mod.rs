@@ -15,7 +15,24 @@ mod recognizer;
 mod registry;
 mod words;
 
+mod client_hello;
+mod dns_message;
+
+mod dns;
+mod ftp;
+mod http;
+mod irc;
+mod pop3;
+mod redis;
+mod smtp;
 mod ssh;
+mod telnet;
+mod tls;
+
+#[cfg(test)]
+mod registry_tests;
+#[cfg(test)]
+mod story;
 
 pub(crate) use recognizer::Recognizer;
 

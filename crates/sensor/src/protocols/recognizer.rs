@@ -342,7 +342,8 @@ impl Claim {
 
     fn become_next(&mut self, next: Next) {
         let (name, follower) = match next {
-            Next::Tls | Next::Websocket | Next::Tunnel => ("", None),
+            Next::Tls => ("tls", Some(Follower::Tls(super::tls::Records::default()))),
+            Next::Websocket | Next::Tunnel => ("", None),
         };
         self.nested = Nested::Awaited(name);
         self.follower = follower;

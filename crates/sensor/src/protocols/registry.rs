@@ -42,7 +42,18 @@ impl Transports {
 }
 
 /// Every protocol, each of them two lines: its `mod` and its place here.
-pub(super) static REGISTRY: &[&Protocol] = &[&super::ssh::PROTOCOL];
+pub(super) static REGISTRY: &[&Protocol] = &[
+    &super::tls::PROTOCOL,
+    &super::ssh::PROTOCOL,
+    &super::telnet::PROTOCOL,
+    &super::http::PROTOCOL,
+    &super::dns::PROTOCOL,
+    &super::redis::PROTOCOL,
+    &super::irc::PROTOCOL,
+    &super::smtp::PROTOCOL,
+    &super::ftp::PROTOCOL,
+    &super::pop3::PROTOCOL,
+];
 
 const _: () = assert!(REGISTRY.len() <= CANDIDATE_COUNT_MAX);
 

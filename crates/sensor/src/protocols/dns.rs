@@ -1,0 +1,246 @@
+//! DNS, by a whole message that holds together: RFC 1035, over UDP or with TCP's length before it.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use observation::{Side, Time, Transport};
+
+use super::dns_message::{Kind, Message, Read};
+use super::follow::{Both, Context, Follow, Follower, Step};
+use super::registry::{FirstBytes, Protocol, Transports};
+use super::{Heads, Heard, Verdict};
+
+pub(super) static PROTOCOL: Protocol = Protocol {
+    name: "dns",
+    first_bytes: FirstBytes::ANY,
+    transports: Transports::Both,
+    probe,
+    follow: Some(|| Follower::Dns(Exchange::default())),
+};
+
+fn probe(heads: Heads<'_>) -> Verdict {
+    let (opener, answerer) = match heads.transport {
+        Transport::Udp => (Message::read(heads.opener), Message::read(heads.answerer)),
+        _ => (framed(heads.opener), framed(heads.answerer)),
+    };
+    match (kind(&opener, heads.opener), kind(&answerer, heads.answerer)) {
+        (Said::Not, _) | (_, Said::Not) => Verdict::Never,
+        (Said::Query(asked), Said::Response(answered)) if asked == answered => Verdict::Confirmed,
+        // Answers to later queries may come first.
+        (Said::Query(_), Said::Response(_)) => Verdict::Proposed(Side::Originator),
+        (Said::Query(_), Said::Nothing | Said::Part) => Verdict::Proposed(Side::Originator),
+        // The capture began behind the query.
+        (Said::Response(_), Said::Nothing) => Verdict::Proposed(Side::Originator),
+        (Said::Nothing, Said::Response(_)) => Verdict::Proposed(Side::Responder),
+        (Said::Nothing | Said::Part, _) => Verdict::Unsure,
+        (Said::Response(_), _) | (_, Said::Query(_)) => Verdict::Never,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Part,
+    Query(u16),
+    Response(u16),
+    Not,
+}
+
+fn kind(read: &Read<'_>, head: &[u8]) -> Said {
+    match read {
+        _ if head.is_empty() => Said::Nothing,
+        Read::Whole(message) if message.counts().questions > 1 => Said::Not,
+        Read::Whole(message) if message.kind == Kind::Query => Said::Query(message.id),
+        Read::Whole(message) => Said::Response(message.id),
+        Read::Short => Said::Part,
+        Read::Not => Said::Not,
+    }
+}
+
+/// The first message behind its length.
+fn framed(head: &[u8]) -> Read<'_> {
+    let Some((length, rest)) = head.split_first_chunk::<2>() else { return Read::Short };
+    let length = usize::from(u16::from_be_bytes(*length));
+    if !(QUERY_BYTES_MIN..=MESSAGE_BYTES_MAX).contains(&length) {
+        return Read::Not;
+    }
+    match rest.get(..length) {
+        Some(message) => match Message::read(message) {
+            // The length says that it is whole.
+            Read::Short => Read::Not,
+            read => read,
+        },
+        None => match Message::read(rest) {
+            // A head may end before a long answer does; what is there has been looked at.
+            Read::Whole(_) => Read::Short,
+            read => read,
+        },
+    }
+}
+
+/// The questions of one flow that wait for their answers.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    pending: VecDeque<Question>,
+    frames: Both<Frame>,
+}
+
+#[derive(Debug)]
+struct Question {
+    asked_at: Time,
+    id: u16,
+    query_type: u16,
+    name: String,
+}
+
+/// The message of one side of a TCP flow that is being put together.
+#[derive(Debug, Default)]
+struct Frame {
+    length: Vec<u8>,
+    message: Vec<u8>,
+    state: FrameState,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum FrameState {
+    #[default]
+    InOrder,
+    /// Nothing marks the beginning of a message.
+    Lost,
+}
+
+impl Follow for Exchange {
+    fn feed(&mut self, side: Side, mut bytes: &[u8], context: &mut Context<'_>) -> Step {
+        if context.transport == Transport::Udp {
+            return self.message(bytes, context);
+        }
+        while !bytes.is_empty() {
+            let frame = self.frames.of_mut(side);
+            if frame.state == FrameState::Lost {
+                return Step::Unchecked;
+            }
+            bytes = frame.take(bytes);
+            let Some(length) = frame.missing() else { continue };
+            if length.whole < QUERY_BYTES_MIN || length.whole > MESSAGE_BYTES_MAX {
+                return Step::Left;
+            }
+            if length.left == 0 {
+                let frame = core::mem::take(frame);
+                let step = self.message(&frame.message, context);
+                if step != Step::Obeys {
+                    return step;
+                }
+            }
+        }
+        Step::Obeys
+    }
+
+    fn gap(&mut self, side: Side) {
+        *self.frames.of_mut(side) = Frame { state: FrameState::Lost, ..Frame::default() };
+    }
+
+    fn end(&mut self, context: &mut Context<'_>) {
+        for question in self.pending.drain(..) {
+            question.give_up(context);
+        }
+    }
+}
+
+struct Length {
+    whole: usize,
+    left: usize,
+}
+
+impl Frame {
+    /// Takes what belongs to this message and returns the rest.
+    fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let room = match self.missing() {
+            None => 2 - self.length.len(),
+            Some(length) => length.left,
+        };
+        let (taken, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        let part = if self.length.len() < 2 { &mut self.length } else { &mut self.message };
+        part.extend_from_slice(taken);
+        rest
+    }
+
+    fn missing(&self) -> Option<Length> {
+        let whole = usize::from(u16::from_be_bytes(*self.length.first_chunk::<2>()?));
+        Some(Length { whole, left: whole.saturating_sub(self.message.len()) })
+    }
+}
+
+impl Exchange {
+    fn message(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        let message = match Message::read(bytes) {
+            Read::Whole(message) => message,
+            // A datagram that the capture cut short.
+            Read::Short if context.transport == Transport::Udp => return Step::Unchecked,
+            Read::Short | Read::Not => return Step::Left,
+        };
+        match message.kind {
+            Kind::Query => self.ask(&message, context),
+            Kind::Response => self.answer(&message, context),
+        }
+        Step::Obeys
+    }
+
+    fn ask(&mut self, message: &Message<'_>, context: &mut Context<'_>) {
+        let question = Question {
+            asked_at: context.at,
+            id: message.id,
+            query_type: message.query_type,
+            name: message.name(),
+        };
+        // A repeated question is the same question.
+        if self.pending.iter().any(|each| each.is_as(&question)) {
+            return;
+        }
+        if self.pending.len() == QUESTION_COUNT_MAX {
+            if let Some(oldest) = self.pending.pop_front() {
+                oldest.give_up(context);
+            }
+        }
+        self.pending.push_back(question);
+    }
+
+    fn answer(&mut self, message: &Message<'_>, context: &mut Context<'_>) {
+        let answered = Question {
+            asked_at: context.at,
+            id: message.id,
+            query_type: message.query_type,
+            name: message.name(),
+        };
+        let at = self.pending.iter().position(|each| each.is_as(&answered));
+        let question = at.and_then(|at| self.pending.remove(at)).unwrap_or(answered);
+        (context.heard)(Heard::Dns {
+            asked_at: question.asked_at,
+            name: question.name.into(),
+            query_type: question.query_type,
+            response_code: Some(message.response_code),
+            answers: message.answers(),
+        });
+    }
+}
+
+impl Question {
+    fn is_as(&self, other: &Self) -> bool {
+        self.id == other.id && self.query_type == other.query_type && self.name == other.name
+    }
+
+    fn give_up(self, context: &mut Context<'_>) {
+        (context.heard)(Heard::Dns {
+            asked_at: self.asked_at,
+            name: self.name.into(),
+            query_type: self.query_type,
+            response_code: None,
+            answers: Vec::new(),
+        });
+    }
+}
+
+/// A header and the shortest question.
+const QUERY_BYTES_MIN: usize = 17;
+const MESSAGE_BYTES_MAX: usize = 8192;
+const QUESTION_COUNT_MAX: usize = 32;

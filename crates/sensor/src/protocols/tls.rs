@@ -1,0 +1,356 @@
+//! TLS, by the record and handshake headers of both hellos: RFC 8446, section 5.1; then record by
+//! record. Readable bytes in records of application data are no TLS.
+
+use alloc::vec::Vec;
+
+use observation::Side;
+
+use super::client_hello::{Carrier, ClientHello, EarlyData, Fields, SUPPORTED_VERSIONS};
+use super::follow::{Both, Context, Follow, Follower, Step};
+use super::registry::{FirstBytes, Protocol, Transports};
+use super::ssh::Ciphertext;
+use super::words::Fit;
+use super::{Heads, Heard, Verdict};
+
+pub(super) static PROTOCOL: Protocol = Protocol {
+    name: "tls",
+    first_bytes: FirstBytes::of(&[HANDSHAKE]),
+    transports: Transports::Tcp,
+    probe,
+    follow: Some(|| Follower::Tls(Records::default())),
+};
+
+fn probe(heads: Heads<'_>) -> Verdict {
+    if heads.first == Some(Side::Responder) {
+        return Verdict::Never;
+    }
+    match (hello(heads.opener, CLIENT_HELLO), answer(heads.answerer)) {
+        (Fit::No, _) | (_, Fit::No) => Verdict::Never,
+        (Fit::Yes, Fit::Yes) => Verdict::Confirmed,
+        (Fit::Yes, Fit::Could) => Verdict::Proposed(Side::Originator),
+        (Fit::Could, _) => Verdict::Unsure,
+    }
+}
+
+fn answer(head: &[u8]) -> Fit {
+    let alert = [ALERT, 3].iter().zip(head).all(|(a, b)| a == b)
+        && head.get(2).is_none_or(|minor| *minor <= MINOR_MAX)
+        && [0, 2].iter().zip(head.get(3..).unwrap_or_default()).all(|(a, b)| a == b);
+    let alert = match (alert, head.len()) {
+        (false, _) => Fit::No,
+        (true, 0..5) => Fit::Could,
+        (true, _) => Fit::Yes,
+    };
+    hello(head, SERVER_HELLO).or(alert)
+}
+
+/// A record of at most 16 KiB that holds the beginning of this hello.
+fn hello(head: &[u8], message: u8) -> Fit {
+    let fits = head.iter().enumerate().take(7).all(|(index, byte)| match index {
+        0 => *byte == HANDSHAKE,
+        1 => *byte == 3,
+        2 => *byte <= MINOR_MAX,
+        3 => *byte <= 0x48,
+        5 => *byte == message,
+        6 => *byte == 0,
+        _ => true,
+    });
+    match (fits, head.len()) {
+        (false, _) => Fit::No,
+        (true, 0..7) => Fit::Could,
+        (true, _) => Fit::Yes,
+    }
+}
+
+/// Both directions' records.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    sides: Both<Direction>,
+    early_data: EarlyData,
+    negotiated: Negotiated,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Negotiated {
+    #[default]
+    Unknown,
+    BeforeTls13,
+    Tls13,
+}
+
+#[derive(Debug, Default)]
+struct Direction {
+    stage: Stage,
+    header: [u8; RECORD_HEADER_BYTES],
+    header_count: usize,
+    greeted: Greeted,
+    cipher: Cipher,
+    message: Message,
+    ciphertext: Ciphertext,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Header,
+    Body(usize),
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Greeted {
+    #[default]
+    No,
+    Yes,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Cipher {
+    #[default]
+    Off,
+    On,
+}
+
+/// The handshake message that is being put together.
+#[derive(Debug, Default)]
+struct Message {
+    header: [u8; 4],
+    header_count: usize,
+    left: usize,
+    kept: Vec<u8>,
+}
+
+impl Follow for Records {
+    fn feed(&mut self, side: Side, mut bytes: &[u8], context: &mut Context<'_>) -> Step {
+        while !bytes.is_empty() {
+            let direction = self.sides.of_mut(side);
+            let (taken, step) = match direction.stage {
+                Stage::Header => {
+                    let taken = direction.take_header(bytes);
+                    let whole = direction.header_count == RECORD_HEADER_BYTES;
+                    (taken, if whole { self.begin(side) } else { self.doubt(side) })
+                }
+                Stage::Body(left) => {
+                    let taken = left.min(bytes.len());
+                    let body = bytes.get(..taken).unwrap_or_default();
+                    direction.stage = match left - taken {
+                        0 => Stage::Header,
+                        left => Stage::Body(left),
+                    };
+                    (taken, self.body(side, body, context))
+                }
+                Stage::Lost => return Step::Unchecked,
+            };
+            if step != Step::Obeys {
+                return step;
+            }
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+        Step::Obeys
+    }
+
+    fn gap(&mut self, side: Side) {
+        // Nothing marks the beginning of a record.
+        self.sides.of_mut(side).stage = Stage::Lost;
+    }
+}
+
+impl Direction {
+    fn take_header(&mut self, bytes: &[u8]) -> usize {
+        let room = self.header.get_mut(self.header_count..).unwrap_or_default();
+        let taken = room.len().min(bytes.len());
+        for (place, byte) in room.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        self.header_count += taken;
+        taken
+    }
+}
+
+impl Records {
+    /// Whether a header that is still incomplete can become one.
+    fn doubt(&self, side: Side) -> Step {
+        let direction = self.sides.of(side);
+        let [kind, major, minor, ..] = direction.header;
+        let fits = (CHANGE_CIPHER..=HEARTBEAT).contains(&kind)
+            && (direction.header_count < 2 || major == 3)
+            && (direction.header_count < 3 || minor <= MINOR_MAX);
+        if fits { Step::Obeys } else { Step::Left }
+    }
+
+    /// A whole record header came.
+    fn begin(&mut self, side: Side) -> Step {
+        if self.doubt(side) == Step::Left {
+            return Step::Left;
+        }
+        let peer_greeted = self.sides.of(side.other()).greeted;
+        let direction = self.sides.of_mut(side);
+        let [kind, _, _, high, low] = direction.header;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let clear = direction.cipher == Cipher::Off;
+        let allowed = match kind {
+            HANDSHAKE => length > 0,
+            // The server may refuse without a hello.
+            ALERT if clear && self.negotiated != Negotiated::Tls13 => length == 2,
+            ALERT => true,
+            CHANGE_CIPHER => direction.greeted == Greeted::Yes && length == 1,
+            HEARTBEAT => !clear,
+            _ if self.negotiated == Negotiated::BeforeTls13 => !clear,
+            _ => {
+                direction.greeted == Greeted::Yes
+                    && (peer_greeted == Greeted::Yes || self.early_data == EarlyData::Offered)
+            }
+        };
+        if !allowed || length > RECORD_BYTES_MAX {
+            return Step::Left;
+        }
+        direction.header_count = 0;
+        direction.stage = if length == 0 { Stage::Header } else { Stage::Body(length) };
+        Step::Obeys
+    }
+
+    fn body(&mut self, side: Side, body: &[u8], context: &mut Context<'_>) -> Step {
+        let direction = self.sides.of_mut(side);
+        let [kind, ..] = direction.header;
+        match (kind, direction.cipher) {
+            (HANDSHAKE, Cipher::Off) => self.handshake(side, body, context),
+            (APPLICATION_DATA, _) | (_, Cipher::On) => direction.ciphertext.feed(body),
+            (CHANGE_CIPHER, Cipher::Off) => {
+                // In TLS 1.3 it means nothing, and hellos may still follow a HelloRetryRequest.
+                if self.negotiated == Negotiated::BeforeTls13 {
+                    direction.cipher = Cipher::On;
+                }
+                if body == [1] { Step::Obeys } else { Step::Left }
+            }
+            _ => Step::Obeys,
+        }
+    }
+
+    fn handshake(&mut self, side: Side, mut body: &[u8], context: &mut Context<'_>) -> Step {
+        while let [byte, rest @ ..] = body {
+            let direction = self.sides.of_mut(side);
+            let message = &mut direction.message;
+            if message.header_count < message.header.len() {
+                if let Some(place) = message.header.get_mut(message.header_count) {
+                    *place = *byte;
+                }
+                message.header_count += 1;
+                body = rest;
+                if message.header_count == message.header.len() && !direction.begin_message(side) {
+                    return Step::Left;
+                }
+            } else {
+                let taken = message.left.min(body.len());
+                message.keep(body.get(..taken).unwrap_or_default());
+                message.left -= taken;
+                body = body.get(taken..).unwrap_or_default();
+            }
+            let message = &self.sides.of(side).message;
+            if message.header_count == message.header.len() && message.left == 0 {
+                let message = core::mem::take(&mut self.sides.of_mut(side).message);
+                if !self.understand(&message, context) {
+                    return Step::Left;
+                }
+            }
+        }
+        Step::Obeys
+    }
+
+    fn understand(&mut self, message: &Message, context: &mut Context<'_>) -> bool {
+        let [kind, ..] = message.header;
+        match kind {
+            CLIENT_HELLO if message.length() <= HELLO_BYTES_MAX => {
+                let Some(hello) = ClientHello::parse(&message.kept) else { return false };
+                self.early_data = hello.early_data;
+                if context.ja4.is_none() {
+                    let ja4 = hello.ja4(Carrier::Tcp);
+                    (context.heard)(Heard::Tls {
+                        server_name: &hello.server_name_text(),
+                        alpn: &hello.alpn_text(),
+                        ja4: &ja4,
+                    });
+                    *context.ja4 = Some(ja4.into_boxed_str());
+                }
+                true
+            }
+            SERVER_HELLO => match server_version(&message.kept) {
+                Some(negotiated) => {
+                    self.negotiated = negotiated;
+                    true
+                }
+                None => false,
+            },
+            _ => true,
+        }
+    }
+}
+
+impl Direction {
+    /// Whether a message of this kind may come here.
+    fn begin_message(&mut self, side: Side) -> bool {
+        let hello = match side {
+            Side::Originator => CLIENT_HELLO,
+            Side::Responder => SERVER_HELLO,
+        };
+        let [kind, ..] = self.message.header;
+        let length = self.message.length();
+        let first = self.greeted == Greeted::No;
+        // HelloRequest is the one message that is older than the hello, and may be repeated.
+        let allowed = if first { kind == hello } else { HANDSHAKE_KINDS.contains(&kind) };
+        self.greeted = Greeted::Yes;
+        self.message.left = length;
+        allowed && length <= MESSAGE_BYTES_MAX
+    }
+}
+
+impl Message {
+    const fn length(&self) -> usize {
+        let [_, a, b, c] = self.header;
+        u32::from_be_bytes([0, a, b, c]) as usize
+    }
+
+    /// Only hellos are looked into.
+    fn keep(&mut self, bytes: &[u8]) {
+        let [kind, ..] = self.header;
+        if matches!(kind, CLIENT_HELLO | SERVER_HELLO) {
+            let room = HELLO_BYTES_MAX.saturating_sub(self.kept.len());
+            self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
+    }
+}
+
+fn server_version(body: &[u8]) -> Option<Negotiated> {
+    let mut fields = Fields(body);
+    let [3, _] = fields.take(2)? else { return None };
+    fields.take(32)?;
+    fields.sized_by_byte()?;
+    fields.take(3)?;
+    let mut extensions = Fields(fields.sized_by_short().unwrap_or_default());
+    while let (Some(kind), Some(_)) = (extensions.short(), extensions.sized_by_short()) {
+        if kind == SUPPORTED_VERSIONS {
+            // It is only ever sent to choose 1.3 or one of its drafts.
+            return Some(Negotiated::Tls13);
+        }
+    }
+    Some(Negotiated::BeforeTls13)
+}
+
+const CHANGE_CIPHER: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+const HEARTBEAT: u8 = 24;
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+/// RFC 8446 section 4, RFC 5246 section 7.4, and what has been registered since.
+const HANDSHAKE_KINDS: &[u8] =
+    &[0, 1, 2, 4, 5, 6, 8, 11, 12, 13, 14, 15, 16, 20, 21, 22, 23, 24, 25, 67, 254];
+const MINOR_MAX: u8 = 4;
+const RECORD_HEADER_BYTES: usize = 5;
+/// 2^14 and what compression and encryption may add.
+const RECORD_BYTES_MAX: usize = (1 << 14) + 2048;
+/// Certificates can be long; nothing else is.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// A larger ClientHello is followed and not fingerprinted.
+const HELLO_BYTES_MAX: usize = 1 << 14;
+const _: () = assert!(HELLO_BYTES_MAX <= MESSAGE_BYTES_MAX);
