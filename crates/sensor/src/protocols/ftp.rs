@@ -19,6 +19,9 @@ pub(super) static PROTOCOL: Protocol = Protocol {
 };
 
 fn probe(heads: Heads<'_>) -> Verdict {
+    if heads.first == Some(Side::Originator) {
+        return Verdict::Never;
+    }
     match (first_word(heads.opener, OPENINGS), greets(heads.answerer)) {
         (Fit::No, _) | (_, Fit::No) => Verdict::Never,
         (Fit::Yes, Fit::Yes) if first_line(heads.opener).is_some() => Verdict::Confirmed,
