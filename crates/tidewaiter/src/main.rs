@@ -11,6 +11,7 @@ mod sinks;
 mod sources;
 mod store;
 mod timestamp;
+mod validate;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

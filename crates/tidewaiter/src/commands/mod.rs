@@ -4,6 +4,7 @@ mod ads;
 mod alerts;
 mod completions;
 mod explain;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,7 @@ enum Command {
     Alerts(alerts::Arguments),
     Explain(explain::Arguments),
     Ads(ads::Arguments),
+    Validate(validate::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Ads(arguments) => ads::run(arguments),
+        Command::Validate(arguments) => validate::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
     }
 }
