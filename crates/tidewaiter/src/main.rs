@@ -7,6 +7,7 @@ mod ads;
 mod commands;
 mod evidence;
 mod pipeline;
+mod progress;
 mod sinks;
 mod sources;
 mod store;

@@ -4,6 +4,8 @@ mod ads;
 mod alerts;
 mod completions;
 mod explain;
+
+mod flows;
 mod validate;
 
 use std::process::ExitCode;
@@ -59,6 +61,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Flows(flows::Arguments),
     Alerts(alerts::Arguments),
     Explain(explain::Arguments),
     Ads(ads::Arguments),
@@ -69,6 +72,7 @@ enum Command {
 /// Runs the chosen command.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
+        Command::Flows(arguments) => flows::run(arguments),
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Ads(arguments) => ads::run(arguments),

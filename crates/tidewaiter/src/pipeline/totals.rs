@@ -3,9 +3,12 @@
 use std::fmt;
 
 use engine::Level;
+use sensor::{NotUnderstood, Tally};
+
+use crate::sources::captures::Reading;
 
 /// What went through a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Packets read.
     pub(crate) packet_count: u64,
@@ -17,8 +20,80 @@ pub(crate) struct Totals {
     pub(crate) not_understood_count: u64,
     /// Packets, records or state lost to damage or evicted by a limit.
     pub(crate) dropped_count: u64,
+    /// Files that could not be read to their end.
+    pub(crate) broken_count: u64,
+    /// What was not understood and what was dropped, by reason.
+    pub(crate) reasons: Vec<(&'static str, u64)>,
     /// Alerts by level, Info first.
     pub(crate) alerts: LevelCounts,
+}
+
+impl Totals {
+    /// What became of the packets of captures.
+    pub(crate) fn of_packets(reading: &Reading, tally: &Tally) -> Self {
+        let mut totals = Self {
+            packet_count: reading.packet_count,
+            understood_count: tally.understood,
+            broken_count: reading.broken.len() as u64,
+            ..Self::default()
+        };
+        for (why, count) in NotUnderstood::ALL.into_iter().zip(tally.not_understood) {
+            match why {
+                // Address resolution is understood; it is no conversation.
+                NotUnderstood::Arp => totals.understood_count += count,
+                why => totals.not_understood(why.name(), count),
+            }
+        }
+        totals.dropped("damaged blocks", reading.passed_over_count);
+        totals.dropped("flows evicted", tally.flows_evicted);
+        totals.dropped("fragments", tally.fragments_dropped);
+        totals.dropped("segments", tally.segments_dropped);
+        totals
+    }
+
+    /// Counts what was not understood, with its reason.
+    pub(crate) fn not_understood(&mut self, why: &'static str, count: u64) {
+        self.not_understood_count += count;
+        self.reason(why, count);
+    }
+
+    /// Counts what was lost, with its reason.
+    pub(crate) fn dropped(&mut self, why: &'static str, count: u64) {
+        self.dropped_count += count;
+        self.reason(why, count);
+    }
+
+    fn reason(&mut self, why: &'static str, count: u64) {
+        if count > 0 {
+            self.reasons.push((why, count));
+        }
+    }
+
+    /// Whether some input was damaged or lost.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.broken_count > 0 || self.dropped_count > 0
+    }
+
+    /// The line without its alerts, for a command that judges nothing.
+    pub(crate) fn without_alerts(&self) -> String {
+        let mut line = format!(
+            "read {} packets and {} records; understood {}, not understood {}, dropped {}",
+            self.packet_count,
+            self.record_count,
+            self.understood_count,
+            self.not_understood_count,
+            self.dropped_count,
+        );
+        let reasons: Vec<_> =
+            self.reasons.iter().map(|(why, count)| format!("{count} {why}")).collect();
+        if !reasons.is_empty() {
+            line.push_str(&format!(" ({})", reasons.join(", ")));
+        }
+        if self.broken_count > 0 {
+            line.push_str(&format!("; {} files broken off", self.broken_count));
+        }
+        line
+    }
 }
 
 /// How many alerts there are of each level.
@@ -56,17 +131,7 @@ impl fmt::Display for LevelCounts {
 
 impl fmt::Display for Totals {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "read {} packets and {} records; understood {}, not understood {}, dropped {}; \
-             alerts: {}",
-            self.packet_count,
-            self.record_count,
-            self.understood_count,
-            self.not_understood_count,
-            self.dropped_count,
-            self.alerts
-        )
+        write!(out, "{}; alerts: {}", self.without_alerts(), self.alerts)
     }
 }
 

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use observation::Endpoint;
+
 /// How much of one value is shown; the rest is in the JSON forms.
 const VALUE_CHARS_MAX: usize = 240;
 
@@ -70,6 +72,15 @@ pub(crate) fn defanged_address(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string().replace('.', "[.]"),
         IpAddr::V6(address) => address.to_string().replace(':', "[:]"),
+    }
+}
+
+/// An address and its port.
+pub(crate) fn defanged_endpoint(endpoint: Endpoint) -> String {
+    let address = defanged_address(endpoint.address);
+    match endpoint.address {
+        IpAddr::V4(_) => format!("{address}:{}", endpoint.port),
+        IpAddr::V6(_) => format!("({address}):{}", endpoint.port),
     }
 }
 

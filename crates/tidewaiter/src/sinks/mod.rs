@@ -1,6 +1,7 @@
 //! Where alerts are shown: a table for people, OCSF lines for other systems, plain JSON.
 
 mod attack;
+mod conn;
 mod escape;
 mod json;
 mod next;
@@ -17,8 +18,10 @@ use std::io::{self, Write};
 use engine::{Alert, AlertId, Level};
 
 pub(crate) use attack::{sub_techniques, technique_name};
+pub(crate) use conn::{write_conn, write_row};
 pub(crate) use escape::{
-    defanged, defanged_address, escaped, escaped_bytes, escaped_whole, shell_word,
+    defanged, defanged_address, defanged_endpoint, escaped, escaped_bytes, escaped_whole,
+    shell_word,
 };
 pub(crate) use next::Commands;
 use table::revision_line;

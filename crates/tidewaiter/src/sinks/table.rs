@@ -5,9 +5,9 @@
 use std::fmt::{self, Write};
 
 use engine::{Alert, ContainerView, FlowView, Level, PeerName, Prevalence, ProcessView, Subject};
-use observation::{ContainerState, Endpoint, Side};
+use observation::{ContainerState, Side};
 
-use super::escape::{defanged, defanged_address, escaped, escaped_bytes};
+use super::escape::{defanged, defanged_address, defanged_endpoint, escaped, escaped_bytes};
 use super::next::{next_steps, short_id};
 use super::why::write_why;
 use super::{Commands, Occasion, attack, words};
@@ -159,7 +159,7 @@ fn process(process: &ProcessView) -> String {
 
 fn write_flows(out: &mut String, subject: &Subject, alert: &Alert) -> fmt::Result {
     let Some(flow) = subject.flows.first() else {
-        let peer = alert.peer.endpoint.map(endpoint);
+        let peer = alert.peer.endpoint.map(defanged_endpoint);
         return field(
             out,
             "Flow",
@@ -178,8 +178,8 @@ fn flow_line(flow: &FlowView) -> String {
     let state = flow.state.map_or("still open", |state| words::conn_state(state).1);
     format!(
         "{} → {} {}   {}   sent {} B, received {} B, {state}{}",
-        endpoint(flow.local),
-        endpoint(flow.remote),
+        defanged_endpoint(flow.local),
+        defanged_endpoint(flow.remote),
         words::transport(flow.transport),
         escaped(&flow.community_id),
         flow.sent_bytes,
@@ -272,17 +272,6 @@ pub(super) fn is_gone(container: &ContainerView) -> bool {
 
 fn field(out: &mut String, label: &str, value: &str) -> fmt::Result {
     writeln!(out, "{label:<11}{value}")
-}
-
-fn endpoint(endpoint: Endpoint) -> String {
-    match endpoint.address {
-        address @ std::net::IpAddr::V4(_) => {
-            format!("{}:{}", defanged_address(address), endpoint.port)
-        }
-        address @ std::net::IpAddr::V6(_) => {
-            format!("({}):{}", defanged_address(address), endpoint.port)
-        }
-    }
 }
 
 fn short_container_id(container: &ContainerView) -> String {

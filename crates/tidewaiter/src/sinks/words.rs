@@ -2,7 +2,8 @@
 
 use engine::Family;
 use observation::{
-    ConnState, ContainerId, ContainerState, InImage, Privilege, Runtime, SourceKind, Transport,
+    ConnState, ContainerId, ContainerState, Flaws, InImage, Privilege, Runtime, SourceKind,
+    Transport,
 };
 
 pub(super) fn hex(bytes: &[u8]) -> String {
@@ -126,3 +127,18 @@ pub(super) fn privilege(privilege: Privilege) -> String {
     ];
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ")
 }
+
+/// Every flaw and its name.
+pub(super) const FLAWS: &[(Flaws, &str)] = &[
+    (Flaws::TRUNCATED, "truncated"),
+    (Flaws::BAD_HEADER, "bad_header"),
+    (Flaws::GAP, "gap"),
+    (Flaws::OVERLAP_DIFFERS, "overlap_differs"),
+    (Flaws::MIDSTREAM, "midstream"),
+    (Flaws::REORDERED, "reordered"),
+    (Flaws::FRAGMENTED, "fragmented"),
+    (Flaws::ONE_SIDED, "one_sided"),
+    (Flaws::DATA_AFTER_CLOSE, "data_after_close"),
+    (Flaws::EVICTED, "evicted"),
+    (Flaws::TIME_JUMP, "time_jump"),
+];

@@ -2,3 +2,6 @@
 
 #[allow(dead_code, unused_imports, reason = "watch and respond come next and use it")]
 pub(crate) mod runtime_api;
+
+pub(crate) mod captures;
+pub(crate) mod files;
