@@ -5,6 +5,7 @@
 //! | [`ring`] | every frame on every interface, from its first one | `CAP_NET_RAW` |
 //! | [`link`] | interfaces, their peers and their exact counters | nothing |
 //! | [`process`] | executions as they happen, and what `/proc` says of them | `CAP_SYS_PTRACE` |
+//! | [`bpf`] | who opened each socket, with its addresses; a cut for one cgroup | `CAP_BPF`, `CAP_NET_ADMIN` |
 //! | [`clock`] | the offsets that turn kernel times into nanoseconds since the epoch | nothing |
 //!
 //! *Architecture Invariant:* nothing here judges, and nothing here knows Docker.
@@ -16,6 +17,7 @@
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code, reason = "system calls and shared rings; every block says why it is sound")]
 
+pub mod bpf;
 pub mod clock;
 mod error;
 pub mod link;

@@ -175,3 +175,42 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
+
+/// A cgroup v2 of the test's own.
+pub struct TestCgroup {
+    pub path: std::path::PathBuf,
+}
+
+impl TestCgroup {
+    pub fn new() -> Self {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let root = sys::process::Cgroups::probe().unwrap().root().to_owned();
+        let path = root.join(format!("sys-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self { path }
+    }
+
+    pub fn id(&self) -> u64 {
+        std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&self.path).unwrap())
+    }
+
+    /// A command that moves itself into the cgroup first; its pid stays.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        let script = format!("echo $$ > {}/cgroup.procs; exec {line}", self.path.display());
+        command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+    }
+}
+
+impl Drop for TestCgroup {
+    fn drop(&mut self) {
+        // A process that has just ended may hold it for a moment.
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.path).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
