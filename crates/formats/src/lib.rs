@@ -6,17 +6,22 @@
 
 mod bytes;
 mod capture;
+mod detect;
 pub mod docker_events;
 pub mod docker_inspect;
 mod elements;
 mod hex;
 mod input;
+mod lines;
 mod parsed;
 mod pcap;
 mod pcapng;
 mod pcapng_time;
+pub mod recording;
 mod rfc3339;
 mod zstd;
 
 pub use capture::{Capture, CaptureError, CaptureFault, Damage, Limits};
+pub use detect::{Format, HEAD_BYTES, detect};
+pub use lines::{LineLimits, LineSplitter, Lines, LinesError};
 pub use parsed::{Parsed, Reason, Tally};
