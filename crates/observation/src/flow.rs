@@ -17,6 +17,26 @@ pub struct PortId(pub u32);
 impl PortId {
     /// The source does not say at which port it saw this.
     pub const UNKNOWN: Self = Self(0);
+    const HOST: u32 = 1 << 31;
+
+    /// The port of an interface that carries the host's own traffic (uplink, loopback, macvlan
+    /// parent). Flows at it belong to whom their sockets say, and mostly to no container.
+    #[must_use]
+    pub const fn of_host(ifindex: u32) -> Self {
+        Self(ifindex | Self::HOST)
+    }
+
+    /// Whether it is such a port.
+    #[must_use]
+    pub const fn is_of_host(self) -> bool {
+        self.0 & Self::HOST != 0
+    }
+
+    /// The interface's number, without the mark of the host's own.
+    #[must_use]
+    pub const fn ifindex(self) -> u32 {
+        self.0 & !Self::HOST
+    }
 }
 
 /// Names one flow for as long as it lives: a hash of port, addresses, ports, transport and the time
