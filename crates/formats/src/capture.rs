@@ -37,8 +37,7 @@ impl Default for Limits {
 /// What was passed over in a capture. Apart from `other_block_count`, all zero for a sound one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
-    /// pcapng blocks that carry no packet and no interface (statistics, names, secrets, unknown
-    /// types), skipped as the format asks.
+    /// pcapng blocks of other types (names, secrets, unknown ones), skipped as the format asks.
     pub other_block_count: u64,
     /// pcapng blocks whose length is right and whose content is not.
     pub bad_block_count: u64,
@@ -147,6 +146,15 @@ impl Capture {
     #[must_use]
     pub const fn packet_count(&self) -> u64 {
         self.packet_count
+    }
+
+    /// Packets that the capturing tool says it lost itself, as far as the file was read.
+    #[must_use]
+    pub fn dropped_count(&self) -> u64 {
+        match &self.kind {
+            Kind::Pcap(_) => 0,
+            Kind::Pcapng(section) => section.dropped_count(),
+        }
     }
 
     /// Expanded bytes read so far, for a progress bar over a plain file.
@@ -342,6 +350,21 @@ pub(crate) const fn link_type(number: u32) -> LinkType {
         229 => LinkType::Ipv6,
         276 => LinkType::LinuxSll2,
         other => LinkType::Other(other),
+    }
+}
+
+/// The number of what a frame starts with; the inverse of [`link_type`].
+pub(crate) const fn link_number(link: LinkType) -> u32 {
+    match link {
+        LinkType::Null => 0,
+        LinkType::Ethernet => 1,
+        LinkType::RawIp => 101,
+        LinkType::Loop => 108,
+        LinkType::LinuxSll => 113,
+        LinkType::Ipv4 => 228,
+        LinkType::Ipv6 => 229,
+        LinkType::LinuxSll2 => 276,
+        LinkType::Other(number) => number,
     }
 }
 

@@ -23,7 +23,7 @@ pub fn parse(line: &[u8], witness: SourceId, out: &mut dyn FnMut(Observation<'_>
         return Parsed::NotUnderstood(Reason::NotJson);
     }
     let Ok(event) = serde_json::from_slice::<Event<'_>>(line) else {
-        return Parsed::NotUnderstood(Reason::NotJson);
+        return Parsed::NotUnderstood(Reason::no_json(line));
     };
     let Some(at) = event.at() else { return Parsed::NotUnderstood(Reason::BadTime) };
     let fact = match event.fact(at) {
@@ -354,6 +354,8 @@ mod tests {
         };
         assert_eq!(reason("container create $ID"), Reason::NotJson);
         assert_eq!(reason("[]"), Reason::NotJson);
+        let not_utf8 = parse(b"{\"id\":\"\xff\"}", SourceId(1), &mut |_| {});
+        assert_eq!(not_utf8, Parsed::NotUnderstood(Reason::NotUtf8));
         assert_eq!(reason(r#"{"Type":"container","Action":"start"}"#), Reason::BadTime);
         assert_eq!(reason(r#"{"Type":"container","time":1}"#), Reason::Missing("Action"));
         let short =

@@ -46,7 +46,7 @@ pub fn parse(
         tally.add(one(element, at, &mut numbered));
     });
     if whole.is_err() {
-        tally.add(Parsed::NotUnderstood(Reason::NotJson));
+        tally.add(Parsed::NotUnderstood(Reason::no_json(document)));
     }
     tally
 }

@@ -18,6 +18,8 @@ pub enum Parsed {
 pub enum Reason {
     /// It is no JSON, or no JSON object.
     NotJson,
+    /// It is no UTF-8, which JSON must be.
+    NotUtf8,
     /// A member that the format needs is not there, or is of another type.
     Missing(&'static str),
     /// No container id of 64 hexadecimal digits.
@@ -30,10 +32,18 @@ pub enum Reason {
     TooLong,
 }
 
+impl Reason {
+    /// Why bytes that should be JSON are none.
+    pub(crate) fn no_json(bytes: &[u8]) -> Self {
+        if std::str::from_utf8(bytes).is_ok() { Self::NotJson } else { Self::NotUtf8 }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson => out.write_str("no JSON object"),
+            Self::NotUtf8 => out.write_str("no UTF-8"),
             Self::Missing(member) => write!(out, "no usable member {member}"),
             Self::BadId => out.write_str("no container id of 64 hexadecimal digits"),
             Self::BadTime => out.write_str("no usable time"),

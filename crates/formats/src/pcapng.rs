@@ -19,6 +19,8 @@ pub(crate) struct Section {
     block_bytes_max: u32,
     /// The last packet's time, for packets that have none.
     last: Time,
+    /// What the interfaces of earlier sections lost.
+    earlier_dropped_count: u64,
 }
 
 struct Interface {
@@ -28,6 +30,8 @@ struct Interface {
     label: Label,
     /// Decided at its first packet, so that a later interface does not move it.
     port: Option<PortId>,
+    /// By its latest statistics.
+    dropped_count: u64,
 }
 
 /// What names the interface.
@@ -48,6 +52,7 @@ impl Section {
             interface_count_max: limits.interface_count_max as usize,
             block_bytes_max,
             last: Time(0),
+            earlier_dropped_count: 0,
         }
     }
 
@@ -78,6 +83,10 @@ impl Section {
                     self.add_interface(block.body(input), damage);
                     None
                 }
+                STATISTICS => {
+                    self.statistics(block.body(input), damage);
+                    None
+                }
                 ENHANCED_PACKET => self.enhanced_packet(input, &block, damage),
                 SIMPLE_PACKET => self.simple_packet(input, &block, damage),
                 OLD_PACKET => self.old_packet(input, &block, damage),
@@ -93,6 +102,12 @@ impl Section {
         }
     }
 
+    /// What the capturing tool says it lost.
+    pub(crate) fn dropped_count(&self) -> u64 {
+        let counts = self.interfaces.iter().map(|interface| interface.dropped_count);
+        counts.fold(self.earlier_dropped_count, u64::saturating_add)
+    }
+
     /// Takes the next block off the input; `None` when it was too long to look at.
     #[inline]
     fn block(
@@ -104,6 +119,7 @@ impl Section {
         if is_section {
             self.open(input)?;
             // Interfaces are numbered from 0 again in each section.
+            self.earlier_dropped_count = self.dropped_count();
             self.interfaces.clear();
         }
         let order = self.order;
@@ -159,6 +175,7 @@ impl Section {
             clock: Clock::MICROSECONDS,
             label: Label::None,
             port: None,
+            dropped_count: 0,
         };
         let mut offset_s = 0;
         for (code, value) in options(order, body.get(8..).unwrap_or_default()) {
@@ -180,6 +197,21 @@ impl Section {
         }
         interface.clock.offset_s = offset_s;
         self.interfaces.push(interface);
+    }
+
+    /// Counts since the capture's start, told once or now and then. What the interface and what the
+    /// operating system dropped may be the same packets.
+    fn statistics(&mut self, body: &[u8], damage: &mut Damage) {
+        let order = self.order;
+        let index = order.u32(body, 0).and_then(|index| usize::try_from(index).ok());
+        let Some(interface) = index.and_then(|index| self.interfaces.get_mut(index)) else {
+            damage.bad_block_count += 1;
+            return;
+        };
+        let counts = options(order, body.get(12..).unwrap_or_default())
+            .filter(|(code, _)| matches!(*code, ISB_IFDROP | ISB_OSDROP))
+            .filter_map(|(_, value)| order.i64(value, 0));
+        interface.dropped_count = counts.map(i64::cast_unsigned).max().unwrap_or_default();
     }
 
     #[inline]
@@ -389,6 +421,7 @@ pub(crate) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 pub(crate) const INTERFACE: u32 = 1;
 const OLD_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+pub(crate) const STATISTICS: u32 = 5;
 pub(crate) const ENHANCED_PACKET: u32 = 6;
 pub(crate) const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const BLOCK_HEADER_BYTES: usize = 8;
@@ -397,10 +430,14 @@ const SECTION_MIN_BYTES: usize = 28;
 /// What a packet block may carry beside its frame: comments, hashes, verdicts.
 pub(crate) const BLOCK_EXTRA_BYTES_MAX: u32 = 65_536;
 pub(crate) const OPTION_END: u16 = 0;
+pub(crate) const OPTION_COMMENT: u16 = 1;
 pub(crate) const IF_NAME: u16 = 2;
 pub(crate) const IF_DESCRIPTION: u16 = 3;
 pub(crate) const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
+pub(crate) const ISB_IFRECV: u16 = 4;
+pub(crate) const ISB_IFDROP: u16 = 5;
+const ISB_OSDROP: u16 = 7;
 pub(crate) const EPB_FLAGS: u16 = 2;
 const FLAGS_DIRECTION_MASK: u32 = 3;
 pub(crate) const FLAGS_INBOUND: u32 = 1;
