@@ -1,8 +1,14 @@
 //! The straight line from Observations to alerts that are kept and shown: the same for live and
 //! replay.
 
+mod facts;
 mod judge;
+mod lanes;
+mod order;
+mod replay;
 mod totals;
 
+pub(crate) use facts::{FACT_BYTES_MAX, Facts};
 pub(crate) use judge::{Judge, Showing};
+pub(crate) use replay::{REPLAY_SEED, replay};
 pub(crate) use totals::Totals;

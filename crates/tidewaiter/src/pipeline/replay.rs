@@ -1,0 +1,132 @@
+//! Replay: captures and log facts through the very engine that runs live, in one order that
+//! depends on the input alone.
+
+use std::sync::Arc;
+
+use observation::{Fact, Gap, GapCause, Observation, Time};
+use sensor::{Limits, Tally};
+
+use super::facts::SortedFacts;
+use super::judge::Judge;
+use super::lanes::{Block, Lanes};
+use super::order::{Queue, decoded};
+use crate::progress::Progress;
+use crate::sources::captures::{Broken, CaptureFile, Reading, each_packet};
+
+/// Replayed runs are the same every time, hash tables included.
+pub(crate) const REPLAY_SEED: u64 = 0;
+
+/// Reads the captures through `lane_count` lanes, merges the facts in, and judges it all.
+pub(crate) fn replay(
+    captures: &[CaptureFile],
+    facts: SortedFacts,
+    lane_count: u8,
+    progress: &Progress,
+    judge: &mut Judge,
+) -> anyhow::Result<(Reading, Tally)> {
+    let lanes = Lanes::start(lane_count, Limits::default(), REPLAY_SEED)?;
+    let mut merge = Merge::new(lanes, facts, judge);
+    let reading = each_packet(captures, progress.read_bytes(), &mut |packet| {
+        merge.block.put(&packet);
+        if merge.block.is_full() {
+            progress.show();
+            merge.next_block()?;
+        }
+        Ok(())
+    })?;
+    let tally = merge.finish(&reading.broken)?;
+    Ok((reading, tally))
+}
+
+struct Merge<'j> {
+    lanes: Lanes,
+    facts: SortedFacts,
+    queue: Queue,
+    judge: &'j mut Judge,
+    block: Block,
+    /// The block whose answer is still to come, and the time up to which its timers fire.
+    under_way: Option<(Arc<Block>, Time)>,
+    /// The latest time that any lane believed in the last answer.
+    now: Time,
+    tally: Tally,
+}
+
+impl<'j> Merge<'j> {
+    fn new(mut lanes: Lanes, facts: SortedFacts, judge: &'j mut Judge) -> Self {
+        let block = lanes.block();
+        let (queue, now, tally) = (Queue::default(), Time(0), Tally::default());
+        Self { lanes, facts, queue, judge, block, under_way: None, now, tally }
+    }
+
+    /// Sends the block on its way, and judges what the lanes told about the one before it while
+    /// they work on this one.
+    fn next_block(&mut self) -> anyhow::Result<()> {
+        let empty = self.lanes.block();
+        let block = std::mem::replace(&mut self.block, empty);
+        // This depends on the blocks before the one under way only, and so on the input alone.
+        let until = self.now;
+        let sent = self.lanes.send(block, until)?;
+        if let Some((before, complete_until)) = self.under_way.replace((sent, until)) {
+            self.take_answer(Some(before))?;
+            // Timers up to here have fired in every lane: nothing earlier will come.
+            self.judge_until(complete_until)?;
+        }
+        Ok(())
+    }
+
+    fn take_answer(&mut self, spare: Option<Arc<Block>>) -> anyhow::Result<()> {
+        let answer = self.lanes.answer(spare)?;
+        self.queue.put(answer.batches);
+        self.now = self.now.max(answer.now);
+        self.tally = answer.tally;
+        Ok(())
+    }
+
+    fn finish(mut self, broken: &[Broken]) -> anyhow::Result<Tally> {
+        self.next_block()?;
+        if let Some((last, _)) = self.under_way.take() {
+            self.take_answer(Some(last))?;
+        }
+        self.lanes.send_end()?;
+        self.take_answer(None)?;
+        self.judge_until(Time::NEVER)?;
+        for broken in broken {
+            self.judge.observe(&gap(broken))?;
+        }
+        self.lanes.join();
+        Ok(self.tally)
+    }
+
+    /// Hands the engine everything up to `until`, in order.
+    fn judge_until(&mut self, until: Time) -> anyhow::Result<()> {
+        loop {
+            let (fact, told) = (self.facts.first(), self.queue.first());
+            let is_due = |key: &super::order::Key| key.at <= until;
+            match (fact.filter(is_due), told.filter(is_due)) {
+                (None, None) => break,
+                (Some(fact), told) if told.is_none_or(|told| fact <= told) => {
+                    if let Some(bytes) = self.facts.take()? {
+                        self.judge.observe(&decoded(bytes)?)?;
+                    }
+                }
+                _ => {
+                    if let Some((batch, range)) = self.queue.take() {
+                        self.judge.observe(&decoded(batch.get(&range))?)?;
+                    }
+                }
+            }
+        }
+        if until != Time::NEVER {
+            self.judge.advance(until)?;
+        }
+        Ok(())
+    }
+}
+
+/// A capture that breaks off is a source that has lost data.
+fn gap(broken: &Broken) -> Observation<'static> {
+    let (source, at) = (broken.source, broken.last);
+    // How much is missing cannot be known; it is more than nothing.
+    let gap = Gap { source, from: at, to: at, lost_count: 1, cause: GapCause::Damaged };
+    Observation { at, witness: source, order: u64::MAX, fact: Fact::Gap(gap) }
+}
