@@ -6,6 +6,7 @@ mod completions;
 mod explain;
 
 mod flows;
+mod scan;
 mod validate;
 
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Scan(scan::Arguments),
     Flows(flows::Arguments),
     Alerts(alerts::Arguments),
     Explain(explain::Arguments),
@@ -72,6 +74,7 @@ enum Command {
 /// Runs the chosen command.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
+        Command::Scan(arguments) => scan::run(arguments),
         Command::Flows(arguments) => flows::run(arguments),
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),

@@ -8,7 +8,7 @@ mod order;
 mod replay;
 mod totals;
 
-pub(crate) use facts::{FACT_BYTES_MAX, Facts};
+pub(crate) use facts::{FACT_BYTES_MAX, Facts, SortedFacts};
 pub(crate) use judge::{Judge, Showing};
 pub(crate) use replay::{REPLAY_SEED, replay};
 pub(crate) use totals::Totals;

@@ -5,3 +5,4 @@ pub(crate) mod runtime_api;
 
 pub(crate) mod captures;
 pub(crate) mod files;
+pub(crate) mod logs;

@@ -1,0 +1,167 @@
+//! `scan`: judges captures and logs, the same way as `watch` judges a live host.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use engine::Level;
+use observation::SourceKind;
+
+use super::Outcome;
+use super::alerts::LevelChoice;
+use crate::pipeline::{
+    FACT_BYTES_MAX, Facts, Judge, REPLAY_SEED, Showing, SortedFacts, Totals, replay,
+};
+use crate::progress::Progress;
+use crate::sinks::{Format, Sink, escaped, escaped_whole};
+use crate::sources::captures::Broken;
+use crate::sources::files::{Input, Named, expand};
+use crate::sources::logs::{Sorted, Witnesses, opened, read_containers, read_log, sort};
+use crate::store::StoreChoice;
+
+/// Judge captures and logs: files, folders, or what `watch --record` wrote.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tidewaiter scan capture.pcapng
+  tidewaiter scan recording/                              packets, events, processes together
+  tidewaiter scan --containers inspect.json capture.pcap  names from `docker inspect`
+  tidewaiter scan --format ndjson --fail-on high logs/ > findings.ndjson
+
+What a file holds is told by its content, not by its name: pcap and pcapng, Docker events and
+descriptions, recordings; plain, gzip or zstd. All files of one scan are taken for one host's.
+The same input gives the same alerts, whatever the order of the files and the number of lanes.")]
+pub(crate) struct Arguments {
+    /// Files, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// What `docker inspect` printed: true for the whole time of the captures.
+    #[arg(long, value_name = "INSPECT.json")]
+    containers: Option<PathBuf>,
+    /// How alerts are printed.
+    #[arg(long, default_value = "table")]
+    format: Format,
+    /// Print alerts from this level on; all are kept in the store.
+    #[arg(long, value_name = "LEVEL", default_value = "low")]
+    level: LevelChoice,
+    /// Exit with 3 when there is an alert at or above this level.
+    #[arg(long, value_name = "LEVEL")]
+    fail_on: Option<LevelChoice>,
+    /// Threads that decode packets; the output is the same for any number.
+    #[arg(long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u8).range(1..=64))]
+    lanes: u8,
+    #[command(flatten)]
+    store: StoreChoice,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let inputs = expand(&arguments.paths)?;
+    let mut witnesses = Witnesses::default();
+    let sorted = sort(&inputs, &mut witnesses)?;
+    if sorted.captures.is_empty() && sorted.logs.is_empty() {
+        report(&sorted.broken, &sorted.unknown);
+        bail!("nothing that was named is a capture or a log that this version reads");
+    }
+    let sink = Sink::stdout(arguments.format, arguments.level.into(), arguments.store.commands());
+    let store = arguments.store.open()?;
+    let limits = engine::Limits::default();
+    let mut judge = Judge::new(limits, REPLAY_SEED, store, sink, Showing::AtTheEnd);
+    let progress = Progress::new(inputs.iter().map(|input| input.bytes).sum());
+    let mut logs = Logs::default();
+    let facts = logs.read(arguments, &sorted, &mut witnesses, &progress)?;
+    let (reading, tally) = replay(&sorted.captures, facts, arguments.lanes, &progress, &mut judge)?;
+    progress.clear();
+    let mut totals = Totals::of_packets(&reading, &tally);
+    logs.add_to(&mut totals);
+    totals.broken_count += sorted.broken.len() as u64;
+    let unknown: Vec<_> = sorted.unknown.into_iter().filter(is_surprising).collect();
+    totals.not_understood("files", unknown.len() as u64);
+    totals.alerts = judge.finish()?;
+    totals.dropped("evicted from the engine", judge.tally().evicted_count);
+    report(&sorted.broken, &unknown);
+    report(&logs.broken, &[]);
+    report(&reading.broken, &[]);
+    eprintln!("{totals}");
+    let is_found =
+        arguments.fail_on.is_some_and(|level| totals.alerts.at_or_above(Level::from(level)) > 0);
+    Ok(match (is_found, totals.is_damaged() || !unknown.is_empty()) {
+        (true, _) => Outcome::Found,
+        (false, true) => Outcome::Damaged,
+        (false, false) => Outcome::Done,
+    })
+}
+
+/// What came of reading all logs.
+#[derive(Default)]
+struct Logs {
+    tally: formats::Tally,
+    long_line_count: u64,
+    spilled_count: u64,
+    broken: Vec<Broken>,
+}
+
+impl Logs {
+    fn read(
+        &mut self,
+        arguments: &Arguments,
+        sorted: &Sorted,
+        witnesses: &mut Witnesses,
+        progress: &Progress,
+    ) -> anyhow::Result<SortedFacts> {
+        let mut facts = Facts::new(FACT_BYTES_MAX);
+        for capture in &sorted.captures {
+            facts.put(&opened(&capture.path, capture.source, SourceKind::Packets))?;
+        }
+        if let Some(path) = &arguments.containers {
+            let tally = read_containers(path, witnesses, &mut |seen| facts.put(seen))?;
+            self.tally.join(tally);
+        }
+        for log in &sorted.logs {
+            let put = &mut |seen: &observation::Observation<'_>| facts.put(seen);
+            let reading = read_log(log, witnesses, progress.read_bytes(), put)?;
+            progress.show();
+            self.tally.join(reading.tally);
+            self.long_line_count += reading.long_line_count;
+            self.broken.extend(reading.broken);
+        }
+        self.spilled_count = facts.spilled_count();
+        facts.sorted()
+    }
+
+    fn add_to(&self, totals: &mut Totals) {
+        let tally = &self.tally;
+        totals.record_count = tally.understood_count
+            + tally.unused_count
+            + tally.not_understood_count
+            + self.long_line_count;
+        totals.understood_count += tally.understood_count + tally.unused_count;
+        totals.not_understood("records", tally.not_understood_count);
+        totals.not_understood("overlong lines", self.long_line_count);
+        totals.broken_count += self.broken.len() as u64;
+        if self.spilled_count > 0 {
+            eprintln!(
+                "{} log facts were sorted on disk: more than {FACT_BYTES_MAX} bytes of them",
+                self.spilled_count
+            );
+        }
+    }
+}
+
+/// A file that was named and is of no known format is damage; in a folder that is so only for one
+/// whose name promises data. A note beside the data is passed over.
+fn is_surprising(input: &Input) -> bool {
+    let name = input.path.to_string_lossy();
+    let data = [".pcap", ".pcapng", ".cap", ".gz", ".zst", ".ndjson", ".jsonl", ".log"];
+    input.named == Named::Itself || data.iter().any(|ending| name.ends_with(ending))
+}
+
+fn report(broken: &[Broken], unknown: &[Input]) {
+    for broken in broken {
+        let path = escaped(&broken.path.display().to_string());
+        eprintln!("{path}: {}", escaped_whole(&broken.why));
+    }
+    for input in unknown {
+        let path = escaped(&input.path.display().to_string());
+        eprintln!("{path}: no capture and no log that this version reads");
+    }
+}
