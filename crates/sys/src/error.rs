@@ -24,10 +24,6 @@ impl Error {
         Self { doing: doing.into(), missing: None, source }
     }
 
-    pub(crate) fn os(doing: impl Into<String>, code: i32) -> Self {
-        Self::of(doing, io::Error::from_raw_os_error(code))
-    }
-
     /// The kernel answered something that this crate does not understand, or an input is out of its bounds.
     pub(crate) fn invalid(doing: impl Into<String>, what: &str) -> Self {
         Self::of(doing, io::Error::new(io::ErrorKind::InvalidData, what.to_owned()))

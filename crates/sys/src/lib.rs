@@ -6,6 +6,9 @@
 //! | [`link`] | interfaces, their peers and their exact counters | nothing |
 //! | [`process`] | executions as they happen, and what `/proc` says of them | `CAP_SYS_PTRACE` |
 //! | [`bpf`] | who opened each socket, with its addresses; a cut for one cgroup | `CAP_BPF`, `CAP_NET_ADMIN` |
+//! | [`netns`] | a namespace held open, its interfaces and sockets | `CAP_SYS_ADMIN`, `CAP_SYS_PTRACE` |
+//! | [`nft`] | a device or a namespace cut off, counted, undone | `CAP_NET_ADMIN` |
+//! | [`caps`] | what this process may and this kernel can | nothing |
 //! | [`clock`] | the offsets that turn kernel times into nanoseconds since the epoch | nothing |
 //!
 //! *Architecture Invariant:* nothing here judges, and nothing here knows Docker.
@@ -18,11 +21,14 @@
 #![allow(unsafe_code, reason = "system calls and shared rings; every block says why it is sound")]
 
 pub mod bpf;
+pub mod caps;
 pub mod clock;
 mod error;
 pub mod link;
 mod native;
 mod netlink;
+pub mod netns;
+pub mod nft;
 pub mod process;
 pub mod ring;
 mod syscall;

@@ -61,6 +61,15 @@ impl Message {
         filled
     }
 
+    /// The same, to be acknowledged.
+    pub(crate) fn acknowledged(mut self) -> Self {
+        let flag = u16::try_from(libc::NLM_F_ACK).unwrap_or(0);
+        if let (Some(flags), Some(field)) = (u16_at(&self.bytes, 6), self.bytes.get_mut(6..8)) {
+            field.copy_from_slice(&(flags | flag).to_ne_bytes());
+        }
+        self
+    }
+
     /// The message with its length and `sequence` filled in.
     pub(crate) fn finish(mut self, sequence: u32) -> Vec<u8> {
         let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);

@@ -137,6 +137,23 @@ impl Process {
         (returned == 0).then_some(stat.st_ino)
     }
 
+    /// Whether one of its descriptors is the socket of this inode.
+    ///
+    /// # Errors
+    /// When the process is gone, or without `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`.
+    pub fn holds_socket(&self, inode: u32) -> Result<bool> {
+        let doing = || format!("listing the descriptors of process {}", self.pid);
+        // Through the handle, so that the number cannot be another process' by now.
+        let held = format!("/proc/self/fd/{}/fd", self.directory.as_raw_fd());
+        let entries = std::fs::read_dir(held).map_err(|error| {
+            Error::of(doing(), error).needs("CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
+        })?;
+        let wanted = format!("socket:[{inode}]");
+        Ok(entries.flatten().take(DESCRIPTOR_COUNT_MAX).any(|entry| {
+            std::fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())
+        }))
+    }
+
     /// A descriptor of its network namespace.
     pub(crate) fn open_netns(&self) -> io::Result<OwnedFd> {
         self.open_at(b"ns/net\0", libc::O_RDONLY)
@@ -204,6 +221,7 @@ fn started_ns(ticks: u64) -> u64 {
 
 /// Longer command lines are rare and the excess explains nothing.
 const ARGUMENT_BYTES_MAX: usize = 32 << 10;
+const DESCRIPTOR_COUNT_MAX: usize = 1 << 16;
 const TEXT_BYTES_MAX: usize = 64 << 10;
 const MOUNTINFO_BYTES_MAX: usize = 1 << 20;
 
