@@ -100,14 +100,26 @@ macro_rules! followers {
 }
 
 followers! {
+    Clamd(super::clamd::Session),
     Dns(super::dns::Exchange),
+    Fix(super::fix::Messages),
     Ftp(Lines<super::ftp::Dialogue>),
+    Graphite(Lines<super::graphite::Stream>),
+    HaproxyAgent(Lines<super::haproxy_agent::Check>),
+    Hl7(super::hl7::Blocks),
     Http(Lines<super::http::Exchange>),
+    Imap(Lines<super::imap::Dialogue>),
     Irc(Lines<super::irc::Dialogue>),
+    Memcached(Lines<super::memcached::Dialogue>),
+    Nats(Lines<super::nats::Dialogue>),
+    Pdb(super::pdb::Session),
     Pop3(Lines<super::pop3::Dialogue>),
     Redis(Lines<super::redis::Dialogue>),
     Smtp(Lines<super::smtp::Dialogue>),
     Ssh(super::ssh::Conversation),
+    Stomp(super::stomp::Frames),
+    Syslog(super::syslog::Stream),
     Telnet(super::telnet::Terminal),
     Tls(super::tls::Records),
+    Zookeeper(Lines<super::zookeeper::Exchange>),
 }

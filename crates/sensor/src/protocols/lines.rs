@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use observation::Side;
+use observation::{Side, Transport};
 
 use super::follow::{Both, Context, Follow, Step};
 
@@ -99,7 +99,32 @@ enum PartialState {
 }
 
 impl<T: Talk> Follow for Lines<T> {
-    fn feed(&mut self, side: Side, mut bytes: &[u8], context: &mut Context<'_>) -> Step {
+    fn feed(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        let step = self.split(side, bytes, context);
+        // The end of a datagram ends a line.
+        if context.transport != Transport::Udp || self.partial.of(side).bytes.is_empty() {
+            return step;
+        }
+        match (step, self.complete(side, b"", context)) {
+            (Step::Obeys, last) => last,
+            (step, _) => step,
+        }
+    }
+
+    fn gap(&mut self, side: Side) {
+        let partial = self.partial.of_mut(side);
+        partial.bytes = Vec::new();
+        partial.state = PartialState::AfterGap;
+        self.talk.gap(side);
+    }
+
+    fn end(&mut self, context: &mut Context<'_>) {
+        self.talk.end(context);
+    }
+}
+
+impl<T: Talk> Lines<T> {
+    fn split(&mut self, side: Side, mut bytes: &[u8], context: &mut Context<'_>) -> Step {
         let mut step = Step::Obeys;
         while !bytes.is_empty() {
             match self.talk.expects(side) {
@@ -130,19 +155,6 @@ impl<T: Talk> Follow for Lines<T> {
         step
     }
 
-    fn gap(&mut self, side: Side) {
-        let partial = self.partial.of_mut(side);
-        partial.bytes = Vec::new();
-        partial.state = PartialState::AfterGap;
-        self.talk.gap(side);
-    }
-
-    fn end(&mut self, context: &mut Context<'_>) {
-        self.talk.end(context);
-    }
-}
-
-impl<T: Talk> Lines<T> {
     fn begin(&mut self, side: Side, bytes: &[u8]) -> Step {
         let partial = self.partial.of_mut(side);
         if partial.state == PartialState::AfterGap {

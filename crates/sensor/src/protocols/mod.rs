@@ -18,16 +18,28 @@ mod words;
 mod client_hello;
 mod dns_message;
 
+mod clamd;
 mod dns;
+mod fix;
 mod ftp;
+mod graphite;
+mod haproxy_agent;
+mod hl7;
 mod http;
+mod imap;
 mod irc;
+mod memcached;
+mod nats;
+mod pdb;
 mod pop3;
 mod redis;
 mod smtp;
 mod ssh;
+mod stomp;
+mod syslog;
 mod telnet;
 mod tls;
+mod zookeeper;
 
 #[cfg(test)]
 mod registry_tests;

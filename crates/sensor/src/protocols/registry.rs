@@ -49,10 +49,22 @@ pub(super) static REGISTRY: &[&Protocol] = &[
     &super::http::PROTOCOL,
     &super::dns::PROTOCOL,
     &super::redis::PROTOCOL,
+    &super::memcached::PROTOCOL,
     &super::irc::PROTOCOL,
+    &super::nats::PROTOCOL,
+    &super::stomp::PROTOCOL,
     &super::smtp::PROTOCOL,
     &super::ftp::PROTOCOL,
     &super::pop3::PROTOCOL,
+    &super::imap::PROTOCOL,
+    &super::fix::PROTOCOL,
+    &super::hl7::PROTOCOL,
+    &super::clamd::PROTOCOL,
+    &super::zookeeper::PROTOCOL,
+    &super::pdb::PROTOCOL,
+    &super::syslog::PROTOCOL,
+    &super::graphite::PROTOCOL,
+    &super::haproxy_agent::PROTOCOL,
 ];
 
 const _: () = assert!(REGISTRY.len() <= CANDIDATE_COUNT_MAX);
