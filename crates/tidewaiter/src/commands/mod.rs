@@ -3,6 +3,7 @@
 mod ads;
 mod alerts;
 mod completions;
+mod doctor;
 mod explain;
 
 mod flows;
@@ -62,6 +63,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::Arguments),
     Scan(scan::Arguments),
     Flows(flows::Arguments),
     Alerts(alerts::Arguments),
@@ -74,6 +76,7 @@ enum Command {
 /// Runs the chosen command.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Scan(arguments) => scan::run(arguments),
         Command::Flows(arguments) => flows::run(arguments),
         Command::Alerts(arguments) => alerts::run(arguments),
