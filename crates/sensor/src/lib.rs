@@ -8,13 +8,22 @@
 
 extern crate alloc;
 
+mod clock;
+mod community;
+mod decode;
+mod flow;
+mod hash;
 mod limits;
 mod packet;
+mod ports;
 mod protocols;
 mod sensor;
 mod shard;
+mod shard_state;
 mod tally;
+mod timers;
 
+pub use clock::watermark;
 pub use limits::{Lane, Limits};
 pub use packet::{Direction, LinkType, Packet};
 pub use sensor::Sensor;

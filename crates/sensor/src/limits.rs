@@ -15,9 +15,9 @@ pub struct Limits {
     pub reorder_bytes_max: u32,
     /// The same for one direction of one flow.
     pub reorder_flow_bytes_max: u32,
-    /// Datagrams at one time that wait for their missing fragments.
+    /// Datagrams of one shard at one time that wait for their missing fragments.
     pub fragment_count_max: u32,
-    /// Bytes of all fragments that wait.
+    /// Bytes of one shard's fragments that wait.
     pub fragment_bytes_max: u32,
     /// Capture ports whose traffic is counted apart.
     pub port_count_max: u32,
@@ -37,8 +37,8 @@ impl Default for Limits {
             burst_count_max: 1 << 14,
             reorder_bytes_max: 32 << 20,
             reorder_flow_bytes_max: 256 << 10,
-            fragment_count_max: 1 << 10,
-            fragment_bytes_max: 4 << 20,
+            fragment_count_max: 64,
+            fragment_bytes_max: 256 << 10,
             port_count_max: 1 << 13,
             // A command after twenty idle minutes belongs to the session that was opened for it.
             tcp_idle: Span::from_secs(2 * 3600),

@@ -17,9 +17,9 @@ pub struct Tally {
     pub flows_closed: u64,
     /// Flows closed to keep within `flow_count_max`.
     pub flows_evicted: u64,
-    /// Fragments that were kept for reassembly and count as understood.
-    pub fragments_kept: u64,
-    /// Fragments that never made a datagram: too many, too late or contradictory.
+    /// Fragments that did not complete their datagram: they wait for it, or were dropped.
+    pub fragments: u64,
+    /// Those of them that never will: too many, too late or contradictory.
     pub fragments_dropped: u64,
     /// Flow directions that were identified without keeping their first bytes.
     pub heads_denied: u64,
@@ -104,7 +104,7 @@ impl Tally {
         self.flows_opened += other.flows_opened;
         self.flows_closed += other.flows_closed;
         self.flows_evicted += other.flows_evicted;
-        self.fragments_kept += other.fragments_kept;
+        self.fragments += other.fragments;
         self.fragments_dropped += other.fragments_dropped;
         self.heads_denied += other.heads_denied;
         self.bursts_unsampled += other.bursts_unsampled;

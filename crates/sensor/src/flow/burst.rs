@@ -1,0 +1,207 @@
+//! Bursts: runs of payload in one direction, the unit in which people and machines converse.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+
+use observation::{Burst, Echo, Fact, Grammar, Shape, Side, Span, Tail, Time};
+
+use super::sample::{Said, Sample};
+use super::{Flow, Out, Pools};
+use crate::protocols::Interest;
+
+/// A pause that ends a burst: longer than a machine takes to go on, shorter than a person to read.
+const BURST_IDLE: Span = Span::from_millis(250);
+/// Bursts that a decided flow tells: what is encrypted looks the same for ever after.
+const BURST_TOLD_MAX: u32 = 256;
+
+/// The current burst of a flow, and what is remembered of the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BurstState {
+    state: State,
+    side: Side,
+    segments: u32,
+    index: u32,
+    sample: Option<SampleId>,
+    start: Time,
+    end: Time,
+    bytes: u64,
+    /// When the pause before it began.
+    pause_from: Time,
+    /// What the burst before said, and who said it.
+    said: Said,
+    said_by: Side,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nobody speaks.
+    Silent,
+    /// Somebody does.
+    Open,
+    /// Somebody does, and it will only be counted.
+    Untold,
+}
+
+/// A sample's number plus one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SampleId(NonZeroU32);
+
+/// The samples of all open bursts; they are made on demand and never given back.
+#[derive(Debug)]
+pub(crate) struct SamplePool {
+    samples: Vec<Box<Sample>>,
+    free: Vec<SampleId>,
+    count_max: u32,
+}
+
+impl SamplePool {
+    pub(crate) const fn new(count_max: u32) -> Self {
+        Self { samples: Vec::new(), free: Vec::new(), count_max }
+    }
+
+    fn take(&mut self) -> Option<SampleId> {
+        if let Some(id) = self.free.pop() {
+            return Some(id);
+        }
+        let number = u32::try_from(self.samples.len()).ok()?;
+        if number >= self.count_max {
+            return None;
+        }
+        self.samples.push(Box::new(Sample::new()));
+        NonZeroU32::new(number + 1).map(SampleId)
+    }
+
+    fn get_mut(&mut self, id: SampleId) -> Option<&mut Sample> {
+        self.samples.get_mut(id.0.get() as usize - 1).map(|sample| &mut **sample)
+    }
+}
+
+impl BurstState {
+    pub(super) const fn new(at: Time) -> Self {
+        Self {
+            state: State::Silent,
+            side: Side::Originator,
+            segments: 0,
+            index: 0,
+            sample: None,
+            start: at,
+            end: at,
+            bytes: 0,
+            pause_from: at,
+            said: Said::NOTHING,
+            said_by: Side::Originator,
+        }
+    }
+
+    /// Bursts closed so far, and so the number of the current one.
+    pub(super) const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The first burst's pause begins when the flow is established.
+    pub(super) fn established(&mut self, at: Time) {
+        if self.index == 0 && self.state == State::Silent {
+            self.pause_from = at;
+        }
+    }
+
+    /// When the burst ends by a pause.
+    pub(super) fn deadline(&self) -> Time {
+        if self.state == State::Silent { Time::NEVER } else { self.end + BURST_IDLE }
+    }
+}
+
+impl Flow {
+    /// Payload that belongs to the current burst, or begins one.
+    pub(super) fn add_to_burst(
+        &mut self,
+        side: Side,
+        bytes: &[u8],
+        len: u32,
+        at: Time,
+        pools: &mut Pools,
+        out: &mut Out<'_>,
+    ) {
+        if self.burst.state != State::Silent && self.burst.side != side {
+            self.close_burst(at, pools, out);
+        }
+        if self.burst.state == State::Silent {
+            self.open_burst(side, at, pools);
+        }
+        let burst = &mut self.burst;
+        burst.end = burst.end.max(at);
+        burst.bytes += u64::from(len);
+        burst.segments = burst.segments.saturating_add(1);
+        if let Some(sample) = burst.sample.and_then(|id| pools.samples.get_mut(id)) {
+            sample.add(bytes);
+        }
+    }
+
+    fn open_burst(&mut self, side: Side, at: Time, pools: &mut Pools) {
+        let untold = self.burst.index >= BURST_TOLD_MAX
+            && self.interest == Interest::Done
+            && self.recognizer.grammar() == Grammar::Unchecked;
+        let burst = &mut self.burst;
+        (burst.side, burst.start, burst.end) = (side, at, at);
+        (burst.bytes, burst.segments) = (0, 0);
+        burst.state = if untold { State::Untold } else { State::Open };
+        burst.sample = if untold { None } else { pools.samples.take() };
+        if !untold && burst.sample.is_none() {
+            pools.tally.bursts_unsampled += 1;
+        }
+    }
+
+    /// Tells the current burst, if there is one.
+    pub(super) fn close_burst(&mut self, at: Time, pools: &mut Pools, out: &mut Out<'_>) {
+        let burst = self.burst;
+        match burst.state {
+            State::Silent => return,
+            State::Untold => pools.tally.bursts_untold += 1,
+            State::Open => self.tell_burst(at, pools, out),
+        }
+        self.burst.state = State::Silent;
+        self.burst.pause_from = burst.end;
+        self.burst.index = burst.index.saturating_add(1);
+    }
+
+    fn tell_burst(&mut self, at: Time, pools: &mut Pools, out: &mut Out<'_>) {
+        let burst = self.burst;
+        let said = if burst.said_by == burst.side { Said::NOTHING } else { burst.said };
+        let mut sample = burst.sample.and_then(|id| pools.samples.get_mut(id));
+        let told = Burst {
+            flow: self.id,
+            index: burst.index,
+            side: burst.side,
+            start: burst.start,
+            end: burst.end,
+            pause_before: burst.start.since(burst.pause_from),
+            bytes: burst.bytes,
+            segments: burst.segments,
+            shape: sample.as_ref().map_or(UNSAMPLED, |sample| sample.shape(said)),
+            grammar: self.recognizer.grammar(),
+            excerpt: Cow::Borrowed(sample.as_ref().map_or(&[], |sample| sample.excerpt())),
+        };
+        self.tell(at, Fact::Burst(told), out);
+        self.burst.said = sample.as_ref().map_or(Said::NOTHING, |sample| sample.said());
+        self.burst.said_by = burst.side;
+        if let Some(sample) = sample.as_mut() {
+            sample.clear();
+        }
+        if let Some(id) = self.burst.sample.take() {
+            pools.samples.free.push(id);
+        }
+    }
+}
+
+/// The shape of a burst for which there was no room: nothing is claimed about it.
+const UNSAMPLED: Shape = Shape {
+    printable_percent: 0,
+    nul_percent: 0,
+    line_count: 0,
+    line_bytes_max: 0,
+    entropy_centibits: 0,
+    tail: Tail::Open,
+    echo: Echo::None,
+};

@@ -1,0 +1,150 @@
+//! The first bytes of both directions of undecided flows, in a pool of equal chunks.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use observation::Side;
+
+use crate::Tally;
+
+/// What is kept of each direction's beginning.
+pub(crate) const HEAD_BYTES_MAX: usize = 2048;
+
+/// All chunks, in use or free; they are made on demand and never given back.
+#[derive(Debug)]
+pub(crate) struct HeadPool {
+    chunks: Vec<Box<[u8; HEAD_BYTES_MAX]>>,
+    free: Vec<u32>,
+    count_max: u32,
+}
+
+/// One flow's place in the pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FlowHeads {
+    chunks: [Option<Chunk>; 2],
+    lens: [u16; 2],
+}
+
+/// A chunk's number plus one, so that `Option` needs no room of its own.
+#[derive(Clone, Copy, Debug)]
+struct Chunk(core::num::NonZeroU32);
+
+impl HeadPool {
+    pub(crate) const fn new(count_max: u32) -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), count_max }
+    }
+
+    fn take(&mut self) -> Option<Chunk> {
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                let number = u32::try_from(self.chunks.len()).ok()?;
+                if number >= self.count_max {
+                    return None;
+                }
+                self.chunks.push(Box::new([0; HEAD_BYTES_MAX]));
+                number
+            }
+        };
+        core::num::NonZeroU32::new(number + 1).map(Chunk)
+    }
+
+    fn bytes(&self, chunk: Option<Chunk>, len: u16) -> &[u8] {
+        chunk
+            .and_then(|chunk| self.chunks.get(chunk.0.get() as usize - 1))
+            .and_then(|bytes| bytes.get(..usize::from(len)))
+            .unwrap_or_default()
+    }
+
+    fn room(&mut self, chunk: Chunk, len: u16) -> &mut [u8] {
+        self.chunks
+            .get_mut(chunk.0.get() as usize - 1)
+            .and_then(|bytes| bytes.get_mut(usize::from(len)..))
+            .unwrap_or_default()
+    }
+}
+
+impl FlowHeads {
+    /// Appends to one direction's head as far as it fits.
+    pub(crate) fn append(
+        &mut self,
+        pool: &mut HeadPool,
+        side: Side,
+        bytes: &[u8],
+        tally: &mut Tally,
+    ) {
+        let at = side as usize;
+        let (Some(chunk), Some(len)) = (self.chunks.get_mut(at), self.lens.get_mut(at)) else {
+            return;
+        };
+        if chunk.is_none() {
+            // A head is whole from the first byte or not there at all.
+            if *len != 0 {
+                return;
+            }
+            *chunk = pool.take();
+        }
+        let Some(chunk) = *chunk else {
+            tally.heads_denied += 1;
+            *len = 1;
+            return;
+        };
+        let room = pool.room(chunk, *len);
+        let fits = bytes.len().min(room.len());
+        if let (Some(room), Some(bytes)) = (room.get_mut(..fits), bytes.get(..fits)) {
+            room.copy_from_slice(bytes);
+            *len += u16::try_from(fits).unwrap_or(0);
+        }
+    }
+
+    /// One direction's head; empty where it was never kept.
+    pub(crate) fn of<'p>(&self, pool: &'p HeadPool, side: Side) -> &'p [u8] {
+        let at = side as usize;
+        let len = self.lens.get(at).copied().unwrap_or(0);
+        pool.bytes(self.chunks.get(at).copied().flatten(), len)
+    }
+
+    /// Whether this direction has begun, kept or not.
+    pub(crate) fn is_begun(&self, side: Side) -> bool {
+        self.lens.get(side as usize).is_some_and(|&len| len > 0)
+    }
+
+    /// Gives the chunks back.
+    pub(crate) fn free(&mut self, pool: &mut HeadPool) {
+        for chunk in &mut self.chunks {
+            if let Some(chunk) = chunk.take() {
+                pool.free.push(chunk.0.get() - 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_where_its_chunk_does() {
+        let (mut pool, mut tally) = (HeadPool::new(2), Tally::default());
+        let mut heads = FlowHeads::default();
+        heads.append(&mut pool, Side::Originator, &[b'a'; 2000], &mut tally);
+        heads.append(&mut pool, Side::Originator, &[b'b'; 2000], &mut tally);
+        let head = heads.of(&pool, Side::Originator);
+        assert_eq!((head.len(), head.last()), (HEAD_BYTES_MAX, Some(&b'b')));
+        assert!(heads.of(&pool, Side::Responder).is_empty());
+    }
+
+    #[test]
+    fn a_full_pool_denies_and_counts() {
+        let (mut pool, mut tally) = (HeadPool::new(1), Tally::default());
+        let (mut one, mut two) = (FlowHeads::default(), FlowHeads::default());
+        one.append(&mut pool, Side::Originator, b"id", &mut tally);
+        two.append(&mut pool, Side::Originator, b"id", &mut tally);
+        two.append(&mut pool, Side::Originator, b"id", &mut tally);
+        assert_eq!((two.of(&pool, Side::Originator), tally.heads_denied), (&b""[..], 1));
+        one.free(&mut pool);
+        let mut three = FlowHeads::default();
+        three.append(&mut pool, Side::Responder, b"ls", &mut tally);
+        assert_eq!(three.of(&pool, Side::Responder), b"ls");
+    }
+}

@@ -1,0 +1,406 @@
+//! One flow: its state, and what happens to it.
+
+mod burst;
+mod entropy;
+mod heads;
+mod opener;
+mod reorder;
+mod sample;
+mod stream;
+mod table;
+mod tcp;
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+
+use observation::{
+    ConnState, Counts, DnsExchange, Fact, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey,
+    FlowOpened, HttpExchange, LocalSide, Observation, ProtocolIdentified, ProtocolLeft, Side,
+    SourceId, Span, Time, TlsHello, Transport,
+};
+
+pub(crate) use burst::SamplePool;
+pub(crate) use heads::HeadPool;
+pub(crate) use opener::{Opener, opening};
+pub(crate) use table::{Slot, Table};
+
+use self::burst::BurstState;
+use self::heads::FlowHeads;
+use self::reorder::Queue;
+use self::tcp::Stage;
+use crate::decode::{Kind, Segment};
+use crate::protocols::{Heads, Heard, Interest, Recognizer};
+use crate::{Limits, Tally, community};
+
+/// Packets follow the end of a TCP conversation for about a round trip; a new SYN ends the wait.
+const CLOSE_LINGER: Span = Span::from_secs(1);
+/// A flow's own memory, with what it points to left out.
+const FLOW_BYTES_MAX: usize = 448;
+const _: () = assert!(size_of::<Option<Flow>>() <= FLOW_BYTES_MAX);
+
+/// Where Observations go.
+pub(crate) type Out<'o> = dyn FnMut(&Observation<'_>) + 'o;
+
+/// What all flows share.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    pub limits: Limits,
+    pub tally: Tally,
+    pub heads: HeadPool,
+    pub samples: SamplePool,
+    pub reorder_bytes: u32,
+}
+
+/// One flow.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub key: FlowKey,
+    pub id: FlowId,
+    /// Tells this flow from a later one in the same slot.
+    pub serial: u32,
+    pub shard: u8,
+    /// The deadline of its valid timer.
+    pub timer_at: Time,
+    pub end: Time,
+    start: Time,
+    order: u64,
+    witness: SourceId,
+    local: LocalSide,
+    flaws: Flaws,
+    halves: [Half; 2],
+    first_speaker: Option<Side>,
+    established: Established,
+    interest: Interest,
+    responder_bytes_after_close: u64,
+    burst: BurstState,
+    heads: FlowHeads,
+    early: Option<Box<[Option<Queue>; 2]>>,
+    recognizer: Recognizer,
+}
+
+/// One side of a flow.
+#[derive(Clone, Copy, Debug, Default)]
+struct Half {
+    counts: Counts,
+    stage: Stage,
+    /// Which of the numbers below are known.
+    knows: Knows,
+    /// Its initial sequence number.
+    initial: u32,
+    /// The next byte to deliver.
+    next: u32,
+    /// The number of its FIN.
+    fin: u32,
+    /// Where the last segment ended whose number was out of all proportion.
+    astray: u32,
+    /// The last hole that was given up: its bytes are still welcome.
+    hole: (u32, u32),
+}
+
+/// Which sequence numbers of a side are known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Knows {
+    initial: bool,
+    next: bool,
+    fin: bool,
+    astray: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Established {
+    Yes,
+    No,
+}
+
+/// What a new flow starts from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth {
+    pub key: FlowKey,
+    pub id: FlowId,
+    pub shard: u8,
+    pub at: Time,
+    pub witness: SourceId,
+    pub local: LocalSide,
+    pub flaws: Flaws,
+}
+
+impl Flow {
+    /// A flow of which nothing has been seen yet; it is told as opened.
+    pub(crate) fn open(birth: &Birth, pools: &mut Pools, out: &mut Out<'_>) -> Self {
+        let mut flow = Self {
+            key: birth.key,
+            id: birth.id,
+            serial: 0,
+            shard: birth.shard,
+            timer_at: Time::NEVER,
+            end: birth.at,
+            start: birth.at,
+            order: 0,
+            witness: birth.witness,
+            local: birth.local,
+            flaws: birth.flaws,
+            halves: [Half::default(); 2],
+            first_speaker: None,
+            established: Established::No,
+            interest: Interest::Stream,
+            responder_bytes_after_close: 0,
+            burst: BurstState::new(birth.at),
+            heads: FlowHeads::default(),
+            early: None,
+            recognizer: Recognizer::default(),
+        };
+        pools.tally.flows_opened += 1;
+        let opened = FlowOpened { flow: flow.id, key: flow.key, local: flow.local };
+        flow.tell(birth.at, Fact::FlowOpened(opened), out);
+        flow
+    }
+
+    /// Which side sent this.
+    pub(crate) fn side_of(&self, segment: &Segment<'_>) -> Side {
+        if segment.from == self.key.originator { Side::Originator } else { Side::Responder }
+    }
+
+    /// The flow's next packet.
+    pub(crate) fn segment(
+        &mut self,
+        segment: &Segment<'_>,
+        flaws: Flaws,
+        at: Time,
+        pools: &mut Pools,
+        out: &mut Out<'_>,
+    ) {
+        let side = self.side_of(segment);
+        self.flaws = self.flaws.with(segment.flaws).with(flaws);
+        self.end = self.end.max(at);
+        let half = self.half_mut(side);
+        half.counts.packets += 1;
+        half.counts.ip_bytes += u64::from(segment.ip_bytes);
+        match segment.kind {
+            Kind::Tcp { seq, ack, flags } => {
+                self.tcp(&tcp::Arrival { side, seq, ack, flags, at }, segment, pools, out);
+            }
+            Kind::Datagram | Kind::Answer => self.datagram(side, segment, at, pools, out),
+            Kind::Report => {
+                half.counts.payload_bytes += u64::from(segment.payload_len);
+            }
+        }
+    }
+
+    fn datagram(
+        &mut self,
+        side: Side,
+        segment: &Segment<'_>,
+        at: Time,
+        pools: &mut Pools,
+        out: &mut Out<'_>,
+    ) {
+        if self.halves.iter().all(|half| half.counts.packets > 0) {
+            self.establish(at, out);
+        }
+        if segment.payload_len > 0 {
+            self.deliver(side, segment.payload, segment.payload_len, at, pools, out);
+        }
+    }
+
+    fn establish(&mut self, at: Time, out: &mut Out<'_>) {
+        if self.established == Established::No {
+            self.established = Established::Yes;
+            self.burst.established(at);
+            self.tell(at, Fact::FlowEstablished(FlowEstablished { flow: self.id }), out);
+        }
+    }
+
+    /// When something happens to the flow if no packet comes.
+    pub(crate) fn deadline(&self, limits: &Limits) -> Time {
+        let idle = self.end + self.idle_max(limits);
+        let burst = self.burst.deadline();
+        let hole = self.early.as_ref().map_or(Time::NEVER, |early| {
+            early.iter().flatten().map(Queue::deadline).min().unwrap_or(Time::NEVER)
+        });
+        idle.min(burst).min(hole)
+    }
+
+    fn idle_max(&self, limits: &Limits) -> Span {
+        match self.key.transport {
+            Transport::Tcp if self.is_closed() => CLOSE_LINGER,
+            Transport::Tcp if self.half(Side::Responder).counts.packets == 0 => limits.attempt_idle,
+            Transport::Tcp => limits.tcp_idle,
+            _ => limits.datagram_idle,
+        }
+    }
+
+    /// Its deadline has come. `Fate::Ends` where the flow has to be closed now.
+    pub(crate) fn expire(&mut self, at: Time, pools: &mut Pools, out: &mut Out<'_>) -> Fate {
+        if self.burst.deadline() <= at {
+            self.close_burst(at, pools, out);
+            return Fate::Lives;
+        }
+        for side in [Side::Originator, Side::Responder] {
+            if self.hole_deadline(side) <= at {
+                self.give_up_hole(side, at, pools, out);
+                return Fate::Lives;
+            }
+        }
+        if self.end + self.idle_max(&pools.limits) <= at { Fate::Ends } else { Fate::Lives }
+    }
+
+    /// The end: what waits is delivered, what is open is closed, and the flow is told as closed.
+    pub(crate) fn close(&mut self, at: Time, flaws: Flaws, pools: &mut Pools, out: &mut Out<'_>) {
+        for side in [Side::Originator, Side::Responder] {
+            while self.hole_deadline(side) < Time::NEVER {
+                self.give_up_hole(side, at, pools, out);
+            }
+        }
+        self.close_burst(at, pools, out);
+        let heads = heads_of(&self.heads, &pools.heads, self.first_speaker, self.key.transport);
+        let mut voice = Voice { at, ..voice!(self, out) };
+        self.recognizer.end(heads, &mut |heard| voice.hear(heard));
+        self.heads.free(&mut pools.heads);
+        self.flaws = self.flaws.with(flaws);
+        if self.is_one_sided() {
+            self.flaws = self.flaws.with(Flaws::ONE_SIDED);
+        }
+        pools.tally.flows_closed += 1;
+        let closed = FlowClosed {
+            flow: self.id,
+            key: self.key,
+            local: self.local,
+            start: self.start,
+            end: self.end,
+            state: self.conn_state(),
+            originator: self.half(Side::Originator).counts,
+            responder: self.half(Side::Responder).counts,
+            responder_bytes_after_close: self.responder_bytes_after_close,
+            burst_count: self.burst.index(),
+            protocols: self.recognizer.names().iter().map(|&name| Cow::Borrowed(name)).collect(),
+            ja4: self.recognizer.ja4().map(Cow::Borrowed),
+            community_id: Cow::Owned(community::id(&self.key)),
+            flaws: self.flaws,
+        };
+        let order = self.order;
+        out(&Observation { at, witness: self.witness, order, fact: Fact::FlowClosed(closed) });
+        self.order += 1;
+    }
+
+    /// Whether it was a conversation that no protocol claims.
+    pub(crate) fn is_unclaimed(&self) -> bool {
+        self.established == Established::Yes && self.recognizer.names().is_empty()
+    }
+
+    fn conn_state(&self) -> ConnState {
+        let [originator, responder] = &self.halves;
+        match self.key.transport {
+            Transport::Tcp => tcp::conn_state(originator, responder),
+            Transport::Udp => match (originator.counts.packets > 0, responder.counts.packets > 0) {
+                (true, true) => ConnState::SF,
+                (true, false) => ConnState::S0,
+                (false, true) => ConnState::SHR,
+                (false, false) => ConnState::Oth,
+            },
+            Transport::Icmp | Transport::Other(_) => ConnState::Oth,
+        }
+    }
+
+    fn half(&self, side: Side) -> &Half {
+        let [originator, responder] = &self.halves;
+        match side {
+            Side::Originator => originator,
+            Side::Responder => responder,
+        }
+    }
+
+    fn half_mut(&mut self, side: Side) -> &mut Half {
+        let [originator, responder] = &mut self.halves;
+        match side {
+            Side::Originator => originator,
+            Side::Responder => responder,
+        }
+    }
+
+    fn tell(&mut self, at: Time, fact: Fact<'_>, out: &mut Out<'_>) {
+        out(&Observation { at, witness: self.witness, order: self.order, fact });
+        self.order += 1;
+    }
+}
+
+/// Whether a flow goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Lives,
+    Ends,
+}
+
+/// The heads of both sides as a recognizer wants them.
+fn heads_of<'p>(
+    heads: &FlowHeads,
+    pool: &'p HeadPool,
+    first: Option<Side>,
+    transport: Transport,
+) -> Heads<'p> {
+    Heads {
+        opener: heads.of(pool, Side::Originator),
+        answerer: heads.of(pool, Side::Responder),
+        first,
+        transport,
+    }
+}
+
+/// A flow's voice while its recognizer is borrowed.
+struct Voice<'v, 'o> {
+    flow: FlowId,
+    witness: SourceId,
+    order: &'v mut u64,
+    at: Time,
+    burst: u32,
+    out: &'v mut Out<'o>,
+}
+
+/// The voice of a flow, field by field, so that its other fields stay free.
+macro_rules! voice {
+    ($flow:expr, $out:expr) => {
+        Voice {
+            flow: $flow.id,
+            witness: $flow.witness,
+            order: &mut $flow.order,
+            at: $flow.end,
+            burst: $flow.burst.index(),
+            out: $out,
+        }
+    };
+}
+use voice;
+
+impl Voice<'_, '_> {
+    fn hear(&mut self, heard: Heard<'_>) {
+        let flow = self.flow;
+        let fact = match heard {
+            Heard::Identified { protocol, certainty } => {
+                let protocol = Cow::Borrowed(protocol);
+                Fact::ProtocolIdentified(ProtocolIdentified { flow, protocol, certainty })
+            }
+            Heard::Left { protocol, side } => {
+                let (protocol, burst) = (Cow::Borrowed(protocol), self.burst);
+                Fact::ProtocolLeft(ProtocolLeft { flow, protocol, side, burst })
+            }
+            Heard::Dns { asked_at, name, query_type, response_code, answers } => {
+                Fact::Dns(DnsExchange { flow, asked_at, name, query_type, response_code, answers })
+            }
+            Heard::Http { method, host, target, user_agent, status } => Fact::Http(HttpExchange {
+                flow,
+                method: Cow::Borrowed(method),
+                host: Cow::Borrowed(host),
+                target: Cow::Borrowed(target),
+                user_agent: Cow::Borrowed(user_agent),
+                status,
+            }),
+            Heard::Tls { server_name, alpn, ja4 } => Fact::TlsHello(TlsHello {
+                flow,
+                server_name: Cow::Borrowed(server_name),
+                alpn: Cow::Borrowed(alpn),
+                ja4: Cow::Borrowed(ja4),
+            }),
+        };
+        (self.out)(&Observation { at: self.at, witness: self.witness, order: *self.order, fact });
+        *self.order += 1;
+    }
+}
