@@ -198,26 +198,30 @@ mod tests {
 
     #[test]
     fn a_total_length_of_zero_goes_to_the_end_of_the_frame() {
-        let ip = packet(&v4_with(0, 0), 24).unwrap();
+        let bytes = v4_with(0, 0);
+        let ip = packet(&bytes, 24).unwrap();
         assert_eq!((ip.payload.len(), ip.payload_len, ip.flaws), (4, 4, Flaws::NONE));
     }
 
     #[test]
     fn padding_behind_the_total_length_is_not_payload() {
-        let ip = packet(&v4_with(22, 0), 24).unwrap();
+        let bytes = v4_with(22, 0);
+        let ip = packet(&bytes, 24).unwrap();
         assert_eq!((ip.payload.len(), ip.bytes), (2, 22));
     }
 
     #[test]
     fn a_cut_packet_keeps_its_length_on_the_wire() {
-        let ip = packet(&v4_with(1000, 0), 1000).unwrap();
+        let bytes = v4_with(1000, 0);
+        let ip = packet(&bytes, 1000).unwrap();
         assert_eq!((ip.payload.len(), ip.payload_len), (4, 980));
         assert_eq!(ip.flaws, Flaws::TRUNCATED);
     }
 
     #[test]
     fn a_total_length_beyond_the_frame_is_a_flaw() {
-        let ip = packet(&v4_with(1000, 0), 24).unwrap();
+        let bytes = v4_with(1000, 0);
+        let ip = packet(&bytes, 24).unwrap();
         assert_eq!(ip.payload_len, 4);
         assert!(ip.flaws.has(Flaws::BAD_HEADER));
     }

@@ -51,6 +51,7 @@ pub(super) struct SampleId(NonZeroU32);
 /// The samples of all open bursts; they are made on demand and never given back.
 #[derive(Debug)]
 pub(crate) struct SamplePool {
+    #[allow(clippy::vec_box, reason = "growing must not copy what is inside")]
     samples: Vec<Box<Sample>>,
     free: Vec<SampleId>,
     count_max: u32,
@@ -71,6 +72,10 @@ impl SamplePool {
         }
         self.samples.push(Box::new(Sample::new()));
         NonZeroU32::new(number + 1).map(SampleId)
+    }
+
+    fn get(&self, id: SampleId) -> Option<&Sample> {
+        self.samples.get(id.0.get() as usize - 1).map(|sample| &**sample)
     }
 
     fn get_mut(&mut self, id: SampleId) -> Option<&mut Sample> {
@@ -137,6 +142,16 @@ impl Flow {
         if let Some(sample) = burst.sample.and_then(|id| pools.samples.get_mut(id)) {
             sample.add(bytes);
         }
+    }
+
+    /// The first bytes of what this side is saying now, and how much it has said.
+    pub(super) fn burst_excerpt<'p>(&self, side: Side, samples: &'p SamplePool) -> (&'p [u8], u32) {
+        let burst = &self.burst;
+        if burst.state != State::Open || burst.side != side {
+            return (&[], 0);
+        }
+        let sample = burst.sample.and_then(|id| samples.get(id));
+        (sample.map_or(&[], Sample::excerpt), burst.bytes as u32)
     }
 
     fn open_burst(&mut self, side: Side, at: Time, pools: &mut Pools) {

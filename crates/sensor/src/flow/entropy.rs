@@ -6,6 +6,7 @@ const COUNT_END: usize = 4097;
 const FRACTION: u32 = 16;
 
 /// `n * log2(n)` in 1/65,536, by squaring: each squaring of the mantissa gives one more bit.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static N_LOG_N: [u32; COUNT_END] = {
     let mut table = [0; COUNT_END];
     let mut n = 2;

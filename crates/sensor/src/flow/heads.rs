@@ -13,6 +13,7 @@ pub(crate) const HEAD_BYTES_MAX: usize = 2048;
 /// All chunks, in use or free; they are made on demand and never given back.
 #[derive(Debug)]
 pub(crate) struct HeadPool {
+    #[allow(clippy::vec_box, reason = "growing must not copy what is inside")]
     chunks: Vec<Box<[u8; HEAD_BYTES_MAX]>>,
     free: Vec<u32>,
     count_max: u32,

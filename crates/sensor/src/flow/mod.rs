@@ -142,7 +142,7 @@ impl Flow {
             halves: [Half::default(); 2],
             first_speaker: None,
             established: Established::No,
-            interest: Interest::Stream,
+            interest: Interest::Heads,
             responder_bytes_after_close: 0,
             burst: BurstState::new(birth.at),
             heads: FlowHeads::default(),

@@ -3,8 +3,9 @@
 
 use alloc::boxed::Box;
 
-use observation::{Flaws, Side, Time};
+use observation::{Flaws, Side, Time, Transport};
 
+use super::heads::HEAD_BYTES_MAX;
 use super::reorder::{Queue, Queued, ahead};
 use super::{Flow, Out, Pools, Voice, heads_of, voice};
 use crate::protocols::Interest;
@@ -41,6 +42,15 @@ impl<'a> Piece<'a> {
         Self { len: self.len.min(len), bytes, ..self }
     }
 
+    /// Whether it says something else where it overlaps `kept`, which starts at `from`.
+    fn differs(&self, from: u32, kept: &[u8]) -> bool {
+        let offset = ahead(self.seq, from);
+        let skipped = usize::try_from(offset.saturating_neg()).unwrap_or(0);
+        let fresh = self.bytes.get(skipped..).unwrap_or_default();
+        let kept = kept.get(usize::try_from(offset).unwrap_or(0)..).unwrap_or_default();
+        fresh.iter().zip(kept).any(|(again, before)| again != before)
+    }
+
     const fn end(&self) -> u32 {
         self.seq.wrapping_add(self.len)
     }
@@ -69,7 +79,7 @@ impl Flow {
         let behind = ahead(self.half(piece.side).next, piece.seq).unsigned_abs();
         if behind > 0 {
             self.fill_given_up(piece, pools, out);
-            self.compare_with_head(piece, pools);
+            self.compare(piece, pools);
         }
         if behind < piece.len {
             self.advance_by(piece.after(behind), pools, out);
@@ -198,7 +208,7 @@ impl Flow {
     fn lose(&mut self, side: Side, lost: u32, pools: &mut Pools) {
         self.flaws = self.flaws.with(Flaws::GAP);
         pools.tally.bytes_lost += u64::from(lost);
-        if self.interest == Interest::Stream {
+        if self.interest != Interest::Done {
             self.recognizer.gap(side);
         }
     }
@@ -236,19 +246,17 @@ impl Flow {
         self.deliver(late.side, late.bytes, late.len, late.at, pools, out);
     }
 
-    /// Repeated bytes must be the same ones, as far as they are still there.
-    fn compare_with_head(&mut self, piece: Piece<'_>, pools: &Pools) {
+    /// Repeated bytes must be the same ones, as far as they are still here: in the excerpt of the
+    /// current burst, and in the head of an undecided flow.
+    fn compare(&mut self, piece: Piece<'_>, pools: &Pools) {
         let half = self.half(piece.side);
+        let spoken = self.burst_excerpt(piece.side, &pools.samples);
+        let spoken_from = half.next.wrapping_sub(spoken.1);
         let head = self.heads.of(&pools.heads, piece.side);
-        if !half.knows.initial || head.is_empty() {
-            return;
-        }
-        let offset = ahead(piece.seq, half.initial.wrapping_add(1));
-        let Some(kept) = usize::try_from(offset).ok().and_then(|offset| head.get(offset..)) else {
-            return;
-        };
-        // The head has no holes only while nothing was lost.
-        let differs = piece.bytes.iter().zip(kept).any(|(again, before)| again != before);
+        let head_from = half.initial.wrapping_add(1);
+        let differs = piece.differs(spoken_from, spoken.0)
+            || (half.knows.initial && piece.differs(head_from, head));
+        // With a hole in it, neither is where its first byte says.
         if differs && !self.flaws.has(Flaws::GAP) {
             self.flaws = self.flaws.with(Flaws::OVERLAP_DIFFERS);
         }
@@ -295,7 +303,7 @@ impl Flow {
             self.establish(at, out);
         }
         self.add_to_burst(side, bytes, len, at, pools, out);
-        if self.interest == Interest::Stream && !bytes.is_empty() {
+        if self.interest != Interest::Done && !bytes.is_empty() {
             self.feed(side, bytes, at, pools, out);
         }
         let lost = u64::from(len).saturating_sub(bytes.len() as u64);
@@ -305,9 +313,9 @@ impl Flow {
     }
 
     fn feed(&mut self, side: Side, fresh: &[u8], at: Time, pools: &mut Pools, out: &mut Out<'_>) {
-        let is_stream = self.key.transport == observation::Transport::Tcp;
         let is_first = !self.heads.is_begun(side);
-        if is_stream || is_first {
+        // Datagrams are told apart by each side's first.
+        if self.interest == Interest::Heads && (is_first || self.key.transport == Transport::Tcp) {
             self.heads.append(&mut pools.heads, side, fresh, &mut pools.tally);
         }
         let mut heads = heads_of(&self.heads, &pools.heads, self.first_speaker, self.key.transport);
@@ -317,12 +325,12 @@ impl Flow {
             Side::Responder => &mut heads.answerer,
         };
         if is_first && head.is_empty() {
-            *head = fresh.get(..super::heads::HEAD_BYTES_MAX).unwrap_or(fresh);
+            *head = fresh.get(..HEAD_BYTES_MAX).unwrap_or(fresh);
         }
         let mut voice = Voice { at, ..voice!(self, out) };
         self.interest =
             self.recognizer.bytes(heads, side, fresh, at, &mut |heard| voice.hear(heard));
-        if self.interest == Interest::Done {
+        if self.interest != Interest::Heads {
             self.heads.free(&mut pools.heads);
         }
     }
