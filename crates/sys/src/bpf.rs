@@ -2,7 +2,8 @@
 //!
 //! [`SocketEvents`] tells which process and cgroup opened each socket, and each socket's addresses.
 //! [`CgroupCut`] takes a cgroup's sockets off the network and puts them back.
-//! Both need cgroup v2, `CAP_BPF` and `CAP_NET_ADMIN`; what sends through `AF_PACKET` passes by both.
+//! Both need cgroup v2, `CAP_BPF` and `CAP_NET_ADMIN`; what sends through `AF_PACKET` passes by
+//! both.
 
 mod asm;
 mod cut;

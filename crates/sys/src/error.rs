@@ -24,7 +24,8 @@ impl Error {
         Self { doing: doing.into(), missing: None, source }
     }
 
-    /// The kernel answered something that this crate does not understand, or an input is out of its bounds.
+    /// The kernel answered something that this crate does not understand, or an input is out of its
+    /// bounds.
     pub(crate) fn invalid(doing: impl Into<String>, what: &str) -> Self {
         Self::of(doing, io::Error::new(io::ErrorKind::InvalidData, what.to_owned()))
     }

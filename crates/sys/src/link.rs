@@ -1,6 +1,7 @@
 //! Interfaces, their peers and their exact counters: rtnetlink(7).
 //!
-//! A counter read here is immediate: at rest it equals the sum of the ring's `wire_len` to the byte.
+//! A counter read here is immediate: at rest it equals the sum of the ring's `wire_len` to the
+//! byte.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -146,7 +147,8 @@ pub struct LinkWatch {
 }
 
 impl LinkWatch {
-    /// Subscribes in this thread's namespace. Open it before listing, so that nothing falls between.
+    /// Subscribes in this thread's namespace. Open it before listing, so that nothing falls
+    /// between.
     ///
     /// # Errors
     /// When the kernel has no netlink.

@@ -1,5 +1,5 @@
-//! Netlink messages, built and taken apart: netlink(7). Rtnetlink, connector, sock_diag and nftables
-//! share it.
+//! Netlink messages, built and taken apart: netlink(7). Rtnetlink, connector, sock_diag and
+//! nftables share it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -112,7 +112,8 @@ pub(crate) fn replies(mut bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
     })
 }
 
-/// The attributes in `bytes` as (type, value); ends at the first one that claims more than there is.
+/// The attributes in `bytes` as (type, value); ends at the first one that claims more than there
+/// is.
 pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
@@ -247,7 +248,8 @@ pub(crate) fn outcome(payload: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Only the kernel's own datagrams: a host-network container with `CAP_NET_ADMIN` could send others.
+/// Only the kernel's own datagrams: a host-network container with `CAP_NET_ADMIN` could send
+/// others.
 fn receive_now(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     for _ in 0..STRANGER_COUNT_MAX {
         // SAFETY: the structure consists of integers, for which zero is a value.

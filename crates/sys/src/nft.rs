@@ -1,10 +1,10 @@
-//! Taking a container off the network with nftables, by netlink batches of our own: a cut is in force
-//! within a fraction of a millisecond, all of it or nothing.
+//! Taking a container off the network with nftables, by netlink batches of our own: a cut is in
+//! force within a fraction of a millisecond, all of it or nothing.
 //!
 //! Two cuts complement each other. [`Nft::cut_device`] on the host's end of a veth is out of the
-//! container's reach and stops ARP and raw frames too; [`Nft::cut_namespace`] stops everything inside
-//! before it leaves, except what stays on `lo`, and also the way to Docker's resolver at 127.0.0.11,
-//! whose questions dockerd would carry outside.
+//! container's reach and stops ARP and raw frames too; [`Nft::cut_namespace`] stops everything
+//! inside before it leaves, except what stays on `lo`, and also the way to Docker's resolver at
+//! 127.0.0.11, whose questions dockerd would carry outside.
 //! Tables have no owner, so that they outlive this process; `nft list ruleset` shows them.
 
 mod expression;
@@ -128,12 +128,17 @@ impl Nft {
     /// Drops every frame that enters or leaves a device of this namespace.
     ///
     /// # Errors
-    /// When the device is gone (`NotFound`), the cut stands already (`AlreadyExists`), the kernel is
-    /// older than 5.16, or without `CAP_NET_ADMIN`. Nothing has changed then.
+    /// When the device is gone (`NotFound`), it is the host's and no veth, the cut stands already
+    /// (`AlreadyExists`), the kernel is older than 5.16, or without `CAP_NET_ADMIN`. Nothing has changed then.
     pub fn cut_device(&mut self, name: &CutName, ifindex: u32) -> Result<()> {
         let doing = format!("cutting off interface {ifindex}");
         let gone = || Error::of(doing.clone(), io::ErrorKind::NotFound.into());
-        let device = self.links.link(ifindex)?.ok_or_else(gone)?.name;
+        let link = self.links.link(ifindex)?.ok_or_else(gone)?;
+        // Uplinks, bridges and `lo` carry everybody's traffic.
+        if self.place == Place::Own && link.kind != "veth" {
+            return Err(Error::invalid(doing, "on the host only a container's veth may be cut"));
+        }
+        let device = link.name;
         let family = CutKind::Device.family();
         let mut batch = vec![new_table(family, name)];
         for (chain, hook) in [("ingress", 0), ("egress", 1)] {

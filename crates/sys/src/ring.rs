@@ -172,7 +172,7 @@ fn check(config: &RingConfig) -> Result<()> {
     }
     Err(Error::invalid(
         "sizing the packet ring",
-        "blocks are a power of two from 1 to 64 MiB, two at least, 2 GiB in all, and wait 1 s at most",
+        "blocks are 1, 2, 4 … 64 MiB, two at least, 2 GiB in all, and wait 1 to 1000 ms",
     ))
 }
 

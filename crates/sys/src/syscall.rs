@@ -1,7 +1,10 @@
 //! The few system calls that several modules share.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// Whether there is something to read.
@@ -66,6 +69,18 @@ pub(crate) const fn socket_length<T>() -> libc::socklen_t {
     narrow(size_of::<T>())
 }
 
+/// The kind of file system at `path`, by its magic number.
+pub(crate) fn file_system(path: &Path) -> io::Result<u64> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the structure consists of integers, for which zero is a value.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` ends with zero and `stat` is valid for writing.
+    let returned = unsafe { libc::statfs(path.as_ptr(), &raw mut stat) };
+    checked(i64::from(returned))?;
+    #[allow(clippy::cast_sign_loss, reason = "signed or not depending on the C library")]
+    Ok(stat.f_type as u64)
+}
+
 /// Waits until `fd` can be read.
 pub(crate) fn wait_readable(fd: &impl AsFd, timeout: Duration) -> io::Result<Readiness> {
     let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -73,7 +88,8 @@ pub(crate) fn wait_readable(fd: &impl AsFd, timeout: Duration) -> io::Result<Rea
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
     };
-    // SAFETY: `poll` and `time` live during the call, one entry is announced, no signal mask is set.
+    // SAFETY: `poll` and `time` live during the call, one entry is announced, no signal mask is
+    // set.
     let returned = unsafe { libc::ppoll(&raw mut poll, 1, &raw const time, std::ptr::null()) };
     match checked(i64::from(returned)) {
         Ok(0) => Ok(Readiness::TimedOut),

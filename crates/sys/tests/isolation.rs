@@ -111,6 +111,28 @@ fn a_namespace_cut_leaves_loopback_but_not_dockers_resolver() {
 }
 
 #[test]
+fn whoever_rules_inside_cannot_undo_a_device_cut() {
+    if !may("whoever_rules_inside_cannot_undo_a_device_cut", CAPS) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let (mut host, mut inner) = (Nft::here().unwrap(), Nft::inside(&pinned(&sandbox)).unwrap());
+    let cut = name(&sandbox);
+    inner.cut_namespace(&cut).unwrap();
+    host.cut_device(&cut, sandbox.host_ifindex).unwrap();
+    assert!(sandbox.command(&["nft", "flush", "ruleset"]).status().unwrap().success());
+    assert!(!inner.exists(CutKind::Namespace, &cut).unwrap(), "that one is within their reach");
+    assert!(!sandbox.ping() && !sandbox.arping());
+    // Another address and a bounce of the interface do not help either.
+    for words in [["link", "set", "eth0", "down"], ["link", "set", "eth0", "up"]] {
+        assert!(sandbox.command(&[&["ip"][..], &words].concat()).status().unwrap().success());
+    }
+    assert!(!sandbox.ping() && !sandbox.arping());
+    host.remove(CutKind::Device, &cut).unwrap();
+    assert!(sandbox.ping());
+}
+
+#[test]
 fn a_live_session_stops_at_once_and_goes_on_after_the_undo() {
     if !may("a_live_session_stops_at_once_and_goes_on_after_the_undo", CAPS) {
         return;
@@ -137,6 +159,31 @@ fn a_live_session_stops_at_once_and_goes_on_after_the_undo() {
 }
 
 #[test]
+fn a_macvlan_container_names_its_parent_and_is_cut_inside() {
+    if !may("a_macvlan_container_names_its_parent_and_is_cut_inside", CAPS) {
+        return;
+    }
+    let (parent, sandbox) = (Sandbox::new(), Sandbox::new());
+    let (link, inside) = (parent.host_link.as_str(), sandbox.namespace.as_str());
+    let words = ["link", "add", "link", link, "name", "mac0", "netns", inside, "type", "macvlan"];
+    support::ip(&words);
+    // On the parent's veth, so that the other end of it is the neighbour on the wire.
+    support::ip(&["-n", inside, "address", "add", "198.18.255.1/30", "dev", "mac0"]);
+    support::ip(&["-n", inside, "link", "set", "mac0", "up"]);
+    support::ip(&["-n", &parent.namespace, "address", "add", "198.18.255.2/30", "dev", "eth0"]);
+    assert!(inner_pings(&sandbox, "198.18.255.2"));
+    let netns = pinned(&sandbox);
+    let links = netns.links().unwrap().all().unwrap();
+    let mac0 = links.iter().find(|link| link.name == "mac0").unwrap();
+    assert_eq!((mac0.kind.as_str(), mac0.peer), ("macvlan", Some(parent.host_ifindex)));
+    let (mut nft, cut) = (Nft::inside(&netns).unwrap(), name(&sandbox));
+    nft.cut_device(&cut, mac0.ifindex).unwrap();
+    assert!(!inner_pings(&sandbox, "198.18.255.2"));
+    nft.remove(CutKind::Device, &cut).unwrap();
+    assert!(inner_pings(&sandbox, "198.18.255.2"));
+}
+
+#[test]
 fn a_cut_is_made_whole_or_not_at_all() {
     if !may("a_cut_is_made_whole_or_not_at_all", CAPS) {
         return;
@@ -160,13 +207,14 @@ fn a_cut_is_made_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_hosts_own_namespace_is_never_cut_off() {
-    if !may("the_hosts_own_namespace_is_never_cut_off", CAPS) {
+fn the_host_itself_is_never_cut_off() {
+    if !may("the_host_itself_is_never_cut_off", CAPS) {
         return;
     }
     let cut = CutName::new("syshost").unwrap();
     let own = PinnedNetns::own().unwrap();
     for mut nft in [Nft::here().unwrap(), Nft::inside(&own).unwrap()] {
+        assert!(nft.cut_device(&cut, 1).unwrap_err().to_string().contains("only a container's"));
         assert!(nft.cut_namespace(&cut).unwrap_err().to_string().contains("our own"));
         assert!(!nft.exists(CutKind::Namespace, &cut).unwrap());
     }

@@ -150,8 +150,8 @@ impl Assembler {
         self.set(Reg::R0, value).emit(0x95, Reg::R0, Reg::R0, 0, 0)
     }
 
-    /// The program, as the kernel takes it. A jump to a label that was never bound jumps to the next
-    /// instruction, which the kernel then judges.
+    /// The program, as the kernel takes it. A jump to a label that was never bound jumps to the
+    /// next instruction, which the kernel then judges.
     pub(super) fn finish(mut self) -> Vec<u64> {
         for (at, label) in std::mem::take(&mut self.jumps) {
             let target = self.labels.get(label).copied().flatten().unwrap_or(at + 1);

@@ -3,15 +3,18 @@
 //! The cut is for containers on the host's network, where no interface is theirs alone.
 //! Pinned, it outlives the program; whoever may write to the bpf file system can undo it.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::object::{self, Hook, MapKind, MapShape};
 use super::programs;
 use crate::error::{Error, Result};
 use crate::native::u64_at;
+use crate::syscall;
 
 /// A cut that stands. Dropping it undoes it, unless it was pinned.
 #[derive(Debug)]
@@ -124,7 +127,8 @@ impl CgroupCut {
         Ok(CutCounters { ingress: read(INGRESS)?, egress: read(EGRESS)? })
     }
 
-    /// Puts the cgroup back on the network, whoever else holds the cut, and returns what it stopped.
+    /// Puts the cgroup back on the network, whoever else holds the cut, and returns what it
+    /// stopped.
     ///
     /// # Errors
     /// When the kernel refuses; the pins then still stand and the call can be repeated.
@@ -157,19 +161,13 @@ fn remove_pins(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// When the directory does not exist, or without `CAP_SYS_ADMIN`.
 pub fn ensure_bpffs(path: &Path) -> Result<Mounted> {
-    use std::os::unix::ffi::OsStrExt;
     let doing = || format!("mounting a bpf file system at {}", path.display());
-    let target = std::ffi::CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| Error::invalid(doing(), "the path holds a zero"))?;
-    // SAFETY: the structure consists of integers, for which zero is a value.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: `target` ends with zero and `stat` is valid for writing.
-    if unsafe { libc::statfs(target.as_ptr(), &raw mut stat) } != 0 {
-        return Err(Error::last(doing()));
-    }
-    if stat.f_type == libc::BPF_FS_MAGIC {
+    let magic = syscall::file_system(path).map_err(|error| Error::of(doing(), error))?;
+    if magic == BPF_MAGIC {
         return Ok(Mounted::Before);
     }
+    let target = CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Error::invalid(doing(), "the path holds a zero"))?;
     let kind = c"bpf".as_ptr();
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     let mode = c"mode=0700".as_ptr();
@@ -190,6 +188,7 @@ pub enum Mounted {
     Now,
 }
 
+const BPF_MAGIC: u64 = 0xcafe_4a11;
 const INGRESS: i32 = 0;
 const EGRESS: i32 = 1;
 /// A bpf file system allows no dots in names.

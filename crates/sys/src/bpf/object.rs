@@ -221,9 +221,9 @@ impl Attributes {
 }
 
 fn call(command: Command, attributes: &Attributes) -> io::Result<usize> {
-    // SAFETY: `attributes` is valid for its size. The pointers in it were put there by the functions
-    // above from values that live until this call has returned, with the sizes that the call states
-    // or that the map was made with.
+    // SAFETY: `attributes` is valid for its size. The pointers in it were put there by the
+    // functions above from values that live until this call has returned, with the sizes that the
+    // call states or that the map was made with.
     let returned = unsafe {
         libc::syscall(
             libc::SYS_bpf,

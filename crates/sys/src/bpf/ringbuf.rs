@@ -82,8 +82,8 @@ impl RingBuffer {
         if start.checked_add(length)? > self.producer.length {
             return None;
         }
-        // SAFETY: the range lies within the mapping. The record is complete, and the kernel does not
-        // write there again before our position has passed it, which `drain` does after `take`.
+        // SAFETY: the range lies within the mapping. The record is complete, and the kernel does
+        // not write there again before our position has passed it, which `drain` does after `take`.
         Some(unsafe { std::slice::from_raw_parts(self.producer.base.as_ptr().add(start), length) })
     }
 }

@@ -1,9 +1,10 @@
 //! Which container a cgroup belongs to, and which number the kernel knows it by: cgroups(7).
 
-use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+
+use crate::syscall;
 
 /// A container as its cgroup's name tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,7 +86,8 @@ fn id_of(digits: &str) -> Option<[u8; 32]> {
     Some(id)
 }
 
-/// The path of version 2 in a `/proc/PID/cgroup` file, or else the first one that names a container.
+/// The path of version 2 in a `/proc/PID/cgroup` file, or else the first one that names a
+/// container.
 pub(super) fn path_in(file: &str) -> Option<String> {
     let path = |line: &str| {
         let path = line.splitn(3, ':').nth(2)?;
@@ -117,7 +119,8 @@ pub struct ContainerCgroup {
 }
 
 impl Cgroups {
-    /// Finds the hierarchy: beside version 1 at `/sys/fs/cgroup/unified`, alone at `/sys/fs/cgroup`.
+    /// Finds the hierarchy: beside version 1 at `/sys/fs/cgroup/unified`, alone at
+    /// `/sys/fs/cgroup`.
     /// `None` where only version 1 is mounted.
     #[must_use]
     pub fn probe() -> Option<Self> {
@@ -173,14 +176,10 @@ impl Cgroups {
 }
 
 fn is_version_2(path: &str) -> bool {
-    let Ok(path) = CString::new(path) else { return false };
-    // SAFETY: the structure consists of integers, for which zero is a value.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: `path` ends with zero and `stat` is valid for writing.
-    let returned = unsafe { libc::statfs(path.as_ptr(), &raw mut stat) };
-    returned == 0 && stat.f_type == libc::CGROUP2_SUPER_MAGIC
+    syscall::file_system(Path::new(path)).is_ok_and(|magic| magic == CGROUP_2_MAGIC)
 }
 
+const CGROUP_2_MAGIC: u64 = 0x6367_7270;
 /// Kubernetes nests four deep.
 const DEPTH_MAX: u32 = 8;
 const DIRECTORY_COUNT_MAX: usize = 1 << 16;

@@ -86,7 +86,8 @@ impl ProcessConnector {
             Interest::Executions => EXECUTED | ENDED,
             Interest::Everything => EXECUTED | ENDED | FORKED | USER_CHANGED,
         };
-        // Kernels before 6.6 understand the first form only, later ones let the second one replace it.
+        // Kernels before 6.6 understand the first form only, later ones let the second one replace
+        // it.
         for payload in [&[LISTEN][..], &[LISTEN, mask]] {
             let sequence = socket.next_sequence();
             socket.send(&listen(payload).finish(sequence)).map_err(|error| {

@@ -18,7 +18,8 @@ pub enum InImage {
     Unknown,
 }
 
-/// Judges by the path that `/proc/PID/exe` shows, an `O_PATH` handle to it and `/proc/PID/mountinfo`.
+/// Judges by the path that `/proc/PID/exe` shows, an `O_PATH` handle to it and
+/// `/proc/PID/mountinfo`.
 pub(super) fn in_image(link: &str, executable: &OwnedFd, mountinfo: &str) -> InImage {
     if link.starts_with("/memfd:") || link.ends_with(" (deleted)") {
         return InImage::No;

@@ -232,7 +232,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let length = self.block_bytes * self.lent.len();
-        // SAFETY: this range was mapped by `of`, and no `Block` is left, since each holds the `Arc`.
+        // SAFETY: this range was mapped by `of`, and no `Block` is left, since each holds the
+        // `Arc`.
         unsafe { libc::munmap(self.base.as_ptr().cast(), length) };
     }
 }

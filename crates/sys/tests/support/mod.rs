@@ -1,4 +1,5 @@
-//! What the live tests share: a namespace behind a veth, and the loud refusal where root is missing.
+//! What the live tests share: a namespace behind a veth, and the loud refusal where root is
+//! missing.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(
