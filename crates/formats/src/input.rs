@@ -212,3 +212,72 @@ const RAW_BYTES: usize = 64 * 1024;
 const WINDOW_BYTES_MIN: usize = 512 * 1024;
 pub(crate) const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
 pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: Vec<u8>, expanded_bytes_max: u64) -> (Vec<u8>, Option<InputFault>) {
+        let mut input = Input::open(Cursor::new(bytes), 16, expanded_bytes_max);
+        let mut expanded = Vec::new();
+        while input.fill(1) > 0 {
+            expanded.extend_from_slice(input.bytes());
+            input.consume(input.bytes().len());
+        }
+        (expanded, input.fault())
+    }
+
+    #[test]
+    fn members_of_gzip_one_after_the_other() {
+        let (expanded, fault) = read([gzip(b"one "), gzip(b"two")].concat(), 1000);
+        assert!(fault.is_none());
+        assert_eq!(expanded, b"one two");
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_exactly_at_the_limit_and_a_plain_file_is_not() {
+        let (expanded, fault) = read(gzip(&[0; 10_000_000]), 1_000_001);
+        assert_eq!(expanded.len(), 1_000_001);
+        assert!(matches!(fault, Some(InputFault::Expanded(1_000_001))));
+        let (expanded, fault) = read(vec![7; 3_000_000], 1);
+        assert_eq!((expanded.len(), fault.is_none()), (3_000_000, true));
+        let (expanded, fault) = read(gzip(&[0; 1000]), 1000);
+        assert_eq!((expanded.len(), fault.is_none()), (1000, true), "as much as the limit is fine");
+    }
+
+    #[test]
+    fn an_unreadable_file_is_a_fault_after_what_was_read() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk is gone"))
+            }
+        }
+        let mut input = Input::open(Cursor::new(b"abc").chain(Failing), 16, 1000);
+        assert_eq!((input.fill(8), input.bytes()), (3, &b"abc"[..]));
+        assert!(matches!(input.fault(), Some(InputFault::Unreadable(_))));
+        assert!(input.fault().is_none());
+        let mut input = Input::open(Failing, 16, 1000);
+        assert_eq!(input.fill(1), 0);
+        assert!(input.fault().is_some());
+    }
+
+    #[test]
+    fn skipping_goes_further_than_the_window() {
+        let mut input = Input::open(Cursor::new(vec![1; 2_000_000]), 16, 1000);
+        assert_eq!(input.skip(1_500_000), 1_500_000);
+        assert_eq!(input.position_bytes(), 1_500_000);
+        assert_eq!(input.skip(1_000_000), 500_000);
+    }
+}
