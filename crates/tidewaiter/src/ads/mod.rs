@@ -5,4 +5,4 @@ mod document;
 mod lint;
 
 pub(crate) use document::{Document, Section};
-pub(crate) use lint::{Remark, Weight, lint};
+pub(crate) use lint::{Weight, lint};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::ValueEnum;
-use observation::{Fact, FlowClosed, Observation, SourceId};
+use observation::{Fact, Observation, SourceId};
 use sensor::{Lane, Limits, Sensor};
 
 use super::Outcome;

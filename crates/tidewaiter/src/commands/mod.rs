@@ -3,6 +3,7 @@
 mod ads;
 mod alerts;
 mod completions;
+mod demo;
 mod doctor;
 mod explain;
 
@@ -63,6 +64,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Doctor(doctor::Arguments),
     Scan(scan::Arguments),
     Flows(flows::Arguments),
@@ -76,6 +78,7 @@ enum Command {
 /// Runs the chosen command.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Scan(arguments) => scan::run(arguments),
         Command::Flows(arguments) => flows::run(arguments),

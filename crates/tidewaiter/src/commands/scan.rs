@@ -1,6 +1,6 @@
 //! `scan`: judges captures and logs, the same way as `watch` judges a live host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use engine::Level;
@@ -8,9 +8,7 @@ use observation::SourceKind;
 
 use super::Outcome;
 use super::alerts::LevelChoice;
-use crate::pipeline::{
-    FACT_BYTES_MAX, Facts, Judge, REPLAY_SEED, Showing, SortedFacts, Totals, replay,
-};
+use crate::pipeline::{FACT_BYTES_MAX, Facts, Judge, SortedFacts, Totals, replay};
 use crate::progress::Progress;
 use crate::sinks::{Format, Sink, escaped, escaped_whole};
 use crate::sources::captures::Broken;
@@ -63,24 +61,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         bail!("nothing that was named is a capture or a log that this version reads");
     }
     let sink = Sink::stdout(arguments.format, arguments.level.into(), arguments.store.commands());
-    let store = arguments.store.open()?;
-    let limits = engine::Limits::default();
-    let mut judge = Judge::new(limits, REPLAY_SEED, store, sink, Showing::AtTheEnd);
-    let progress = Progress::new(inputs.iter().map(|input| input.bytes).sum());
-    let mut logs = Logs::default();
-    let facts = logs.read(arguments, &sorted, &mut witnesses, &progress)?;
-    let (reading, tally) = replay(&sorted.captures, facts, arguments.lanes, &progress, &mut judge)?;
-    progress.clear();
-    let mut totals = Totals::of_packets(&reading, &tally);
-    logs.add_to(&mut totals);
-    totals.broken_count += sorted.broken.len() as u64;
+    let mut judge = Judge::replaying(arguments.store.open()?, sink);
+    let input = Job {
+        containers: arguments.containers.as_deref(),
+        sorted: &sorted,
+        byte_count: inputs.iter().map(|input| input.bytes).sum(),
+        lane_count: arguments.lanes,
+    };
+    let totals = input.judge(&mut judge, &mut witnesses)?;
     let unknown: Vec<_> = sorted.unknown.into_iter().filter(is_surprising).collect();
-    totals.not_understood("files", unknown.len() as u64);
-    totals.alerts = judge.finish()?;
-    totals.dropped("evicted from the engine", judge.tally().evicted_count);
     report(&sorted.broken, &unknown);
-    report(&logs.broken, &[]);
-    report(&reading.broken, &[]);
+    let mut totals = totals;
+    totals.broken_count += sorted.broken.len() as u64;
+    totals.not_understood("files", unknown.len() as u64);
     eprintln!("{totals}");
     let is_found =
         arguments.fail_on.is_some_and(|level| totals.alerts.at_or_above(Level::from(level)) > 0);
@@ -89,6 +82,37 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         (false, true) => Outcome::Damaged,
         (false, false) => Outcome::Done,
     })
+}
+
+/// Everything that one replay reads.
+pub(super) struct Job<'a> {
+    pub(super) containers: Option<&'a Path>,
+    pub(super) sorted: &'a Sorted,
+    pub(super) byte_count: u64,
+    pub(super) lane_count: u8,
+}
+
+impl Job<'_> {
+    /// Reads and judges it all; says on standard error what could not be read.
+    pub(super) fn judge(
+        &self,
+        judge: &mut Judge,
+        witnesses: &mut Witnesses,
+    ) -> anyhow::Result<Totals> {
+        let progress = Progress::new(self.byte_count);
+        let mut logs = Logs::default();
+        let facts = logs.read(self, witnesses, &progress)?;
+        let captures = &self.sorted.captures;
+        let (reading, tally) = replay(captures, facts, self.lane_count, &progress, judge)?;
+        progress.clear();
+        report(&logs.broken, &[]);
+        report(&reading.broken, &[]);
+        let mut totals = Totals::of_packets(&reading, &tally);
+        logs.add_to(&mut totals);
+        totals.alerts = judge.finish()?;
+        totals.dropped("evicted from the engine", judge.tally().evicted_count);
+        Ok(totals)
+    }
 }
 
 /// What came of reading all logs.
@@ -103,20 +127,19 @@ struct Logs {
 impl Logs {
     fn read(
         &mut self,
-        arguments: &Arguments,
-        sorted: &Sorted,
+        job: &Job<'_>,
         witnesses: &mut Witnesses,
         progress: &Progress,
     ) -> anyhow::Result<SortedFacts> {
         let mut facts = Facts::new(FACT_BYTES_MAX);
-        for capture in &sorted.captures {
+        for capture in &job.sorted.captures {
             facts.put(&opened(&capture.path, capture.source, SourceKind::Packets))?;
         }
-        if let Some(path) = &arguments.containers {
+        if let Some(path) = job.containers {
             let tally = read_containers(path, witnesses, &mut |seen| facts.put(seen))?;
             self.tally.join(tally);
         }
-        for log in &sorted.logs {
+        for log in &job.sorted.logs {
             let put = &mut |seen: &observation::Observation<'_>| facts.put(seen);
             let reading = read_log(log, witnesses, progress.read_bytes(), put)?;
             progress.show();

@@ -6,6 +6,7 @@ use anyhow::Context;
 use engine::{Alert, AlertId, AlertUpdate, Engine, Level, Limits};
 use observation::{Observation, Time};
 
+use super::replay::REPLAY_SEED;
 use super::totals::LevelCounts;
 use crate::sinks::{Occasion, Sink};
 use crate::store::Store;
@@ -51,6 +52,11 @@ impl Judge {
         Self { engine, store, sink, showing, fresh, waiting, alerts }
     }
 
+    /// A judge of recorded input: the same every time, each alert shown once and in the end.
+    pub(crate) fn replaying(store: Store, sink: Sink) -> Self {
+        Self::new(Limits::default(), REPLAY_SEED, store, sink, Showing::AtTheEnd)
+    }
+
     /// Judges one Observation. The updates that it caused are returned; with
     /// [`Showing::AsTheyCome`] they are on the disk by then.
     pub(crate) fn observe(
@@ -91,6 +97,14 @@ impl Judge {
         let mut counts = LevelCounts::default();
         self.alerts.values().for_each(|(_, level)| counts.add(*level));
         counts
+    }
+
+    /// The alerts of this run, by the time at which they opened.
+    pub(crate) fn alert_ids(&self) -> Vec<AlertId> {
+        let mut order: Vec<_> =
+            self.alerts.iter().map(|(id, (opened_at, _))| (*opened_at, *id)).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, id)| id).collect()
     }
 
     /// What the engine counted.
@@ -142,10 +156,7 @@ impl Judge {
     }
 
     fn show_all(&mut self) -> anyhow::Result<()> {
-        let mut order: Vec<_> =
-            self.alerts.iter().map(|(id, (opened_at, _))| (*opened_at, *id)).collect();
-        order.sort_unstable();
-        for (_, id) in order {
+        for id in self.alert_ids() {
             let stored = self.store.alert(id)?.context("an alert vanished from the store")?;
             self.sink.show(&stored.alert, Occasion::Opened)?;
         }

@@ -10,5 +10,5 @@ mod totals;
 
 pub(crate) use facts::{FACT_BYTES_MAX, Facts, SortedFacts};
 pub(crate) use judge::{Judge, Showing};
-pub(crate) use replay::{REPLAY_SEED, replay};
+pub(crate) use replay::replay;
 pub(crate) use totals::Totals;

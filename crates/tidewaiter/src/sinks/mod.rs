@@ -25,7 +25,7 @@ pub(crate) use escape::{
 };
 pub(crate) use next::Commands;
 use table::revision_line;
-pub(crate) use table::{alert_table, level_name};
+pub(crate) use table::alert_table;
 pub(crate) use words::family as family_name;
 
 /// How alerts are shown.

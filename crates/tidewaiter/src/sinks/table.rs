@@ -64,7 +64,7 @@ fn write_alert(
 }
 
 /// The level in capitals.
-pub(crate) fn level_name(level: Level) -> String {
+fn level_name(level: Level) -> String {
     level.name().to_ascii_uppercase()
 }
 
