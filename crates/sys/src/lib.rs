@@ -9,6 +9,7 @@
 //! | [`netns`] | a namespace held open, and its sockets | `CAP_SYS_ADMIN`, `CAP_SYS_PTRACE` |
 //! | [`nft`] | a device or a namespace cut off, counted, undone | `CAP_NET_ADMIN` |
 //! | [`caps`] | what this process may and this kernel can | nothing |
+//! | [`thread`] | a thread that is on time | `CAP_SYS_NICE` |
 //! | [`clock`] | the offsets that turn kernel times into nanoseconds since the epoch | nothing |
 //!
 //! *Architecture Invariant:* nothing here judges, and nothing here knows Docker.
@@ -33,5 +34,6 @@ pub mod nft;
 pub mod process;
 pub mod ring;
 mod syscall;
+pub mod thread;
 
 pub use error::{Error, Result};
