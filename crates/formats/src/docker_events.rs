@@ -11,6 +11,7 @@ use observation::{
     Observation, Runtime, SourceId, Time,
 };
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::parsed::{Parsed, Reason};
@@ -61,7 +62,7 @@ struct Event<'a> {
     podman_image: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "Name")]
     podman_name: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "Network")]
+    #[serde(borrow, default, rename = "Network", alias = "network")]
     podman_network: Option<Cow<'a, str>>,
     #[serde(default, rename = "ContainerExitCode")]
     podman_exit_code: Option<i32>,
@@ -71,6 +72,9 @@ struct Event<'a> {
     time_nanos: Option<u64>,
     #[serde(default)]
     time: Option<u64>,
+    /// Podman's API, otherwise in Docker's shape.
+    #[serde(default, rename = "HealthStatus")]
+    podman_health: Option<IgnoredAny>,
     /// Podman: text, or a number in some versions.
     #[serde(default, rename = "Time")]
     podman_time: Option<Value>,
@@ -159,7 +163,10 @@ impl<'a> Event<'a> {
         // Docker's actor is the network and names the container; with Podman it is the container.
         let (id, network) = match self.attribute("container") {
             Some(id) => (hex::container_id(id).ok_or(Reason::BadId)?, self.attribute("name")),
-            None => (self.container_id()?, self.podman_network.as_deref()),
+            None => {
+                let network = self.podman_network.as_deref();
+                (self.container_id()?, network.or_else(|| self.attribute("network")))
+            }
         };
         Ok(Some(Fact::NetworkAttached(NetworkAttached {
             id,
@@ -177,9 +184,10 @@ impl<'a> Event<'a> {
     }
 
     const fn runtime(&self) -> Runtime {
-        match self.podman_status {
-            Some(_) => Runtime::Podman,
-            None => Runtime::Docker,
+        if self.podman_status.is_some() || self.podman_health.is_some() {
+            Runtime::Podman
+        } else {
+            Runtime::Docker
         }
     }
 
@@ -215,7 +223,7 @@ impl<'a> Event<'a> {
 }
 
 /// Attributes that the runtime itself writes among the labels.
-const OWN_ATTRIBUTES: [&str; 8] = [
+const OWN_ATTRIBUTES: [&str; 9] = [
     "image",
     "name",
     "exitCode",
@@ -223,6 +231,7 @@ const OWN_ATTRIBUTES: [&str; 8] = [
     "execDuration",
     "execID",
     "oldName",
+    "podId",
     "signal",
 ];
 
@@ -341,9 +350,31 @@ mod tests {
         let (_, at, text) = fact(died);
         assert_eq!(at, 5_500_000_000);
         assert!(text.contains("Podman"), "{text}");
-        let connected = r#"{"ID":"$ID","Name":"worker","Network":"podman","Status":"connect",
-            "Time":"1970-01-01T00:00:05Z","Type":"network"}"#;
-        assert!(fact(connected).2.contains("network: \"podman\""));
+        for key in ["Network", "network"] {
+            let connected = format!(
+                r#"{{"ID":"$ID","Name":"worker","{key}":"shop","Status":"connect","time":5,
+                "timeNano":5000000001,"Type":"network"}}"#
+            );
+            let (_, at, text) = fact(&connected);
+            assert_eq!(at, 5_000_000_001);
+            assert!(text.contains("network: \"shop\""), "{text}");
+        }
+    }
+
+    #[test]
+    fn podmans_api_writes_dockers_shape_with_its_own_words() {
+        let line = |kind: &str, action: &str| {
+            format!(
+                r#"{{"status":"{action}","id":"$ID","Type":"{kind}","Action":"{action}","Actor":
+                {{"ID":"$ID","Attributes":{{"name":"worker","network":"shop","podId":"",
+                "containerExitCode":"3","image":"shop/api:3"}}}},"timeNano":1,"HealthStatus":""}}"#
+            )
+        };
+        let (state, name, _, labels) = container(&line("container", "died"));
+        assert_eq!((state, name.as_str()), (ContainerState::Exited(Some(3)), "worker"));
+        assert_eq!(labels, ["network=shop"]);
+        assert!(fact(&line("container", "remove")).2.contains("runtime: Podman, state: Removed"));
+        assert!(fact(&line("network", "connect")).2.contains("network: \"shop\""));
     }
 
     #[test]
