@@ -5,9 +5,10 @@ mod alerts;
 mod completions;
 mod demo;
 mod doctor;
+mod evidence;
 mod explain;
-
 mod flows;
+mod respond;
 mod scan;
 mod validate;
 
@@ -71,6 +72,8 @@ enum Command {
     Alerts(alerts::Arguments),
     Explain(explain::Arguments),
     Ads(ads::Arguments),
+    Respond(respond::Arguments),
+    Evidence(evidence::Arguments),
     Validate(validate::Arguments),
     Completions(completions::Arguments),
 }
@@ -85,6 +88,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Ads(arguments) => ads::run(arguments),
+        Command::Respond(arguments) => respond::run(arguments),
+        Command::Evidence(arguments) => evidence::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
     }

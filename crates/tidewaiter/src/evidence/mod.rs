@@ -9,8 +9,10 @@
 
 mod manifest;
 mod seal;
+mod show;
 mod verify;
 
-pub(crate) use manifest::{AskedOutcome, Host, Link, Manifest, hex, sha256_hex};
-pub(crate) use seal::{Case, Question, Sealed, links, make_folder};
+pub(crate) use manifest::{Host, Link, hex};
+pub(crate) use seal::{Case, Question, Sealed, links};
+pub(crate) use show::lines as describe_case;
 pub(crate) use verify::{Fault, Verified, manifest_of, verify, verify_chain};

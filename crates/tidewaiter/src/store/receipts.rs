@@ -49,6 +49,18 @@ impl Store {
         Ok(self.connection.last_insert_rowid())
     }
 
+    /// Replaces a receipt's detail: an intent is written before the act, its outcome after.
+    pub(crate) fn complete_receipt(
+        &mut self,
+        id: i64,
+        detail: &serde_json::Value,
+    ) -> anyhow::Result<()> {
+        self.connection
+            .execute("UPDATE receipts SET json = ? WHERE id = ?", params![detail.to_string(), id])
+            .context("writing a receipt's outcome to the store")?;
+        Ok(())
+    }
+
     /// An alert's receipts, oldest first.
     pub(crate) fn receipts(&self, alert: &str) -> anyhow::Result<Vec<Receipt>> {
         let query = format!("{COLUMNS} WHERE alert = ? ORDER BY id");

@@ -1,0 +1,138 @@
+//! What live tests share: whether they may run, the runtime's client, a store with one alert.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(dead_code, reason = "each live test uses a part of it")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Whether live tests run; loud when they do not.
+pub fn live(test: &str) -> bool {
+    let wanted = std::env::var("TIDEWAITER_LIVE").is_ok_and(|value| value == "1");
+    if !wanted {
+        eprintln!("SKIPPED: {test}: needs root, a Docker engine and TIDEWAITER_LIVE=1");
+    }
+    wanted
+}
+
+/// Runs a program and gives what it said; the test fails when it cannot be started.
+pub fn run(program: &str, words: &[&str]) -> Output {
+    Command::new(program)
+        .args(words)
+        .output()
+        .unwrap_or_else(|error| panic!("starting {program}: {error}"))
+}
+
+/// Runs the runtime's client; the test fails when it does.
+pub fn docker(words: &[&str]) -> String {
+    let output = run("docker", words);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {}: {errors}", words.join(" "));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Runs tidewaiter.
+pub fn tidewaiter(words: &[&str]) -> Output {
+    run(env!("CARGO_BIN_EXE_tidewaiter"), words)
+}
+
+/// What a program wrote, both streams.
+pub fn said(output: &Output) -> String {
+    let (out, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{out}{errors}")
+}
+
+/// A container that is removed when the test ends, however it ends.
+pub struct Container {
+    /// Full id.
+    pub id: String,
+}
+
+impl Container {
+    /// Starts `docker run -d` with these words.
+    pub fn start(words: &[&str]) -> Self {
+        let all = [&["run", "-d", "--label", "tidewaiter.test=respond"], words].concat();
+        let id = docker(&all);
+        Self { id: id.lines().last().unwrap_or_default().to_owned() }
+    }
+
+    /// Runs a command inside; whether it succeeded.
+    pub fn inside(&self, words: &[&str]) -> bool {
+        run("docker", &[&["exec", &self.id], words].concat()).status.success()
+    }
+
+    /// A field of its description.
+    pub fn field(&self, template: &str) -> String {
+        docker(&["inspect", "--format", template, &self.id])
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        run("docker", &["rm", "-f", &self.id]);
+    }
+}
+
+/// Puts an alert that accuses a container into a store, as `watch` would have; gives its id.
+pub fn alert_about(store: &Path, container: &str, number: u128) -> String {
+    use engine::{Alert, AlertId, ContainerView, Level, Peer, Prevalence, Status, Subject};
+    use observation::{ContainerId, ContainerState, PortId, Runtime, Time, Transport};
+
+    // The command makes the tables; this only fills one row in.
+    tidewaiter(&["alerts", "--store", &store.display().to_string()]);
+    let mut id = [0_u8; 32];
+    for (byte, digits) in id.iter_mut().zip(container.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+    }
+    let view = ContainerView {
+        id: ContainerId(id),
+        name: "accused".into(),
+        image: "alpine".into(),
+        image_id: None,
+        registry_digests: vec![],
+        command: vec![],
+        privilege: None,
+        network: "own".into(),
+        state: ContainerState::Running,
+        runtime: Runtime::Docker,
+    };
+    let subject = Subject {
+        port: PortId::UNKNOWN,
+        address: None,
+        container: Some(view),
+        process: None,
+        started_by: None,
+        flows: vec![],
+        flow_count: 0,
+    };
+    let alert = Alert {
+        id: AlertId((1 << 120) + number),
+        revision: 1,
+        status: Status::New,
+        level: Level::High,
+        strategy: "telnet_c2".into(),
+        techniques: vec![],
+        summary: "for a test of responders".into(),
+        first_seen: Time(1),
+        last_seen: Time(1),
+        opened_at: Time(1),
+        subjects: vec![subject],
+        subject_count: 1,
+        peer: Peer { endpoint: None, transport: Transport::Tcp, names: vec![] },
+        evidence: vec![],
+        sum_db: 15,
+        witnesses: vec![],
+        blind: vec![],
+        lost_count: 0,
+        low_if: vec![],
+        prevalence: Prevalence::default(),
+    };
+    let shown = alert.id.to_string();
+    let database = rusqlite::Connection::open(store.join("tidewaiter.db")).unwrap();
+    let json = serde_json::to_string(&alert).unwrap();
+    let insert = "INSERT INTO alerts (id, revision, level, status, strategy, opened_at, last_seen, \
+                  json) VALUES (?, 1, 3, 'new', 'telnet_c2', 1, 1, ?)";
+    database.execute(insert, [&shown, &json]).unwrap();
+    shown
+}
