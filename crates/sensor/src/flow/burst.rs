@@ -13,8 +13,10 @@ use crate::protocols::Interest;
 
 /// A pause that ends a burst: longer than a machine takes to go on, shorter than a person to read.
 const BURST_IDLE: Span = Span::from_millis(250);
-/// Bursts that a decided flow tells: what is encrypted looks the same for ever after.
+/// Bursts that every flow tells: what is encrypted looks the same for ever after.
 const BURST_TOLD_MAX: u32 = 256;
+/// Random bytes are printable by 38 %.
+const TEXT_PERCENT_MIN: u8 = 70;
 
 /// The current burst of a flow, and what is remembered of the one before.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,13 @@ impl SamplePool {
         }
         self.samples.push(Box::new(Sample::new()));
         NonZeroU32::new(number + 1).map(SampleId)
+    }
+
+    fn give_back(&mut self, id: SampleId) {
+        if let Some(sample) = self.get_mut(id) {
+            sample.clear();
+        }
+        self.free.push(id);
     }
 
     fn get(&self, id: SampleId) -> Option<&Sample> {
@@ -155,6 +164,7 @@ impl Flow {
     }
 
     fn open_burst(&mut self, side: Side, at: Time, pools: &mut Pools) {
+        // A decided flow without a follower cannot say anything new.
         let untold = self.burst.index >= BURST_TOLD_MAX
             && self.interest == Interest::Done
             && self.recognizer.grammar() == Grammar::Unchecked;
@@ -171,20 +181,40 @@ impl Flow {
     /// Tells the current burst, if there is one.
     pub(super) fn close_burst(&mut self, at: Time, pools: &mut Pools, out: &mut Out<'_>) {
         let burst = self.burst;
-        match burst.state {
+        let grammar = match burst.state {
             State::Silent => return,
-            State::Untold => pools.tally.bursts_untold += 1,
-            State::Open => self.tell_burst(at, pools, out),
+            State::Untold => Grammar::Unchecked,
+            State::Open => self.recognizer.grammar(),
+        };
+        let sample = burst.sample.and_then(|id| pools.samples.get(id));
+        let said = if burst.said_by == burst.side { Said::NOTHING } else { burst.said };
+        let shape = sample.map_or(UNSAMPLED, |sample| sample.shape(said));
+        if burst.index >= BURST_TOLD_MAX && is_dull(grammar, shape) {
+            pools.tally.bursts_untold += 1;
+            self.burst.said = Said::NOTHING;
+        } else {
+            self.burst.said = sample.map_or(Said::NOTHING, Sample::said);
+            let excerpt = sample.map_or(&[][..], Sample::excerpt);
+            self.tell_burst(grammar, shape, excerpt, at, out);
+        }
+        self.burst.said_by = burst.side;
+        if let Some(id) = self.burst.sample.take() {
+            pools.samples.give_back(id);
         }
         self.burst.state = State::Silent;
         self.burst.pause_from = burst.end;
         self.burst.index = burst.index.saturating_add(1);
     }
 
-    fn tell_burst(&mut self, at: Time, pools: &mut Pools, out: &mut Out<'_>) {
+    fn tell_burst(
+        &mut self,
+        grammar: Grammar,
+        shape: Shape,
+        excerpt: &[u8],
+        at: Time,
+        out: &mut Out<'_>,
+    ) {
         let burst = self.burst;
-        let said = if burst.said_by == burst.side { Said::NOTHING } else { burst.said };
-        let mut sample = burst.sample.and_then(|id| pools.samples.get_mut(id));
         let told = Burst {
             flow: self.id,
             index: burst.index,
@@ -194,19 +224,21 @@ impl Flow {
             pause_before: burst.start.since(burst.pause_from),
             bytes: burst.bytes,
             segments: burst.segments,
-            shape: sample.as_ref().map_or(UNSAMPLED, |sample| sample.shape(said)),
-            grammar: self.recognizer.grammar(),
-            excerpt: Cow::Borrowed(sample.as_ref().map_or(&[], |sample| sample.excerpt())),
+            shape,
+            grammar,
+            excerpt: Cow::Borrowed(excerpt),
         };
         self.tell(at, Fact::Burst(told), out);
-        self.burst.said = sample.as_ref().map_or(Said::NOTHING, |sample| sample.said());
-        self.burst.said_by = burst.side;
-        if let Some(sample) = sample.as_mut() {
-            sample.clear();
-        }
-        if let Some(id) = self.burst.sample.take() {
-            pools.samples.free.push(id);
-        }
+    }
+}
+
+/// What is encrypted, or binary as its protocol demands, is only counted in the end. Text, and what
+/// no protocol explains, is told for ever: a command may come at any time.
+fn is_dull(grammar: Grammar, shape: Shape) -> bool {
+    match grammar {
+        Grammar::Unchecked => true,
+        Grammar::Obeyed => shape.printable_percent < TEXT_PERCENT_MIN,
+        Grammar::None | Grammar::Left => false,
     }
 }
 

@@ -101,6 +101,20 @@ impl Queue {
         self.waiting.insert(place, Waiting { seq, len: range.1.abs_diff(range.0), bytes });
     }
 
+    /// Whether these bytes say something else than what waits at their place.
+    pub(crate) fn differs(&self, seq: u32, bytes: &[u8]) -> bool {
+        let end = bytes.len() as i32;
+        self.waiting.iter().any(|other| {
+            let from = ahead(other.seq, seq).max(0);
+            let to = ahead(other.seq.wrapping_add(other.len), seq).min(end);
+            from < to
+                && cut(bytes, seq, seq, (from, to))
+                    .iter()
+                    .zip(cut(&other.bytes, other.seq, seq, (from, to)))
+                    .any(|(mine, theirs)| mine != theirs)
+        })
+    }
+
     /// The receiver has acknowledged everything before `ack`.
     pub(crate) fn acknowledged(&mut self, ack: u32, at: Time) {
         if self.first_seq().is_some_and(|first| ahead(ack, first) >= 0) {

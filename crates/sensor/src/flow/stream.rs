@@ -82,6 +82,10 @@ impl Flow {
             self.compare(piece, pools);
         }
         if behind < piece.len {
+            if self.queue_mut(piece.side).is_some_and(|queue| queue.differs(piece.seq, piece.bytes))
+            {
+                self.flaws = self.flaws.with(Flaws::OVERLAP_DIFFERS);
+            }
             self.advance_by(piece.after(behind), pools, out);
             self.drain(piece.side, piece.at, pools, out);
         }
