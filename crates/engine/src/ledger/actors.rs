@@ -1,0 +1,110 @@
+//! Who started it: the runtime's client on the host whose words are the container's.
+
+use alloc::borrow::Cow;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use observation::{ProcessStarted, Time};
+use serde::{Deserialize, Serialize};
+
+use super::Container;
+use crate::alert::Actor;
+use crate::limits::Limits;
+
+/// A client runs at most this long before its container is created (an image may be pulled first).
+const BEFORE_MS_MAX: u64 = 60_000;
+
+const CLIENTS: &[&str] = &["docker", "podman", "nerdctl", "ctr"];
+const VERBS: &[&str] = &["run", "create"];
+
+/// One run of a runtime's client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Client {
+    pid: u32,
+    uid: Option<u32>,
+    arguments: Vec<String>,
+    from: Time,
+    to: Time,
+}
+
+impl Client {
+    pub(crate) fn view(&self) -> Actor {
+        Actor { pid: self.pid, uid: self.uid, command: self.arguments.join(" ") }
+    }
+
+    /// Whether its words name this image, and end with this command.
+    fn could_have_made(&self, container: &Container) -> bool {
+        let image = container.image();
+        let bare = image.strip_suffix(":latest").unwrap_or(image);
+        let Some(place) = self.arguments.iter().rposition(|word| word == image || word == bare)
+        else {
+            return false;
+        };
+        let words = self.arguments.get(place + 1..).unwrap_or_default();
+        container.command().ends_with(words)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Actors {
+    clients: VecDeque<Client>,
+    client_count_max: usize,
+    evicted_count: u64,
+}
+
+impl Actors {
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self {
+            clients: VecDeque::new(),
+            client_count_max: limits.client_count_max,
+            evicted_count: 0,
+        }
+    }
+
+    pub(super) fn observe(&mut self, at: Time, fact: &ProcessStarted<'_>) {
+        let mut words = fact.arguments.iter();
+        let Some(program) = words.next() else { return };
+        let program = program.rsplit('/').next().unwrap_or_default();
+        if !CLIENTS.contains(&program) || !words.any(|word| VERBS.contains(&word.as_ref())) {
+            return;
+        }
+        if self.clients.len() >= self.client_count_max {
+            self.clients.pop_front();
+            self.evicted_count += 1;
+        }
+        self.clients.push_back(Client {
+            pid: fact.process.pid,
+            uid: fact.uid,
+            arguments: fact.arguments.iter().map(|word| Cow::clone(word).into_owned()).collect(),
+            from: at,
+            to: Time::NEVER,
+        });
+    }
+
+    pub(super) fn ended(&mut self, at: Time, pid: u32) {
+        for client in self.clients.iter_mut().filter(|client| client.pid == pid) {
+            if client.from <= at {
+                client.to = client.to.min(at);
+            }
+        }
+    }
+
+    /// The client that was running when the container was created, if only one could have made it.
+    pub(super) fn of(&self, container: &Container) -> Option<&Client> {
+        let created = container.created()?;
+        let earliest = Time(created.0.saturating_sub(BEFORE_MS_MAX * 1_000_000));
+        let mut fitting = self.clients.iter().filter(|client| {
+            client.from >= earliest
+                && client.from <= created
+                && created <= client.to
+                && client.could_have_made(container)
+        });
+        let only = fitting.next()?;
+        fitting.next().is_none().then_some(only)
+    }
+
+    pub(super) const fn evicted_count(&self) -> u64 {
+        self.evicted_count
+    }
+}

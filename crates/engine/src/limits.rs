@@ -1,0 +1,71 @@
+//! The limit of every collection of the engine.
+
+use serde::{Deserialize, Serialize};
+
+/// What is kept at most. What is evicted is counted in the [`crate::Tally`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Containers, running or gone.
+    pub container_count_max: usize,
+    /// Places (port and address) with flows or names.
+    pub place_count_max: usize,
+    /// Flows in all.
+    pub flow_count_max: usize,
+    /// Flows of one place: a flood evicts only its own.
+    pub flow_per_place_count_max: usize,
+    /// Flows that one channel remembers.
+    pub flow_per_channel_count_max: usize,
+    /// Names that one place has asked for.
+    pub name_per_place_count_max: usize,
+    /// Processes.
+    pub process_count_max: usize,
+    /// Sockets with an owner.
+    pub socket_count_max: usize,
+    /// Runtime clients on the host (`docker run …`).
+    pub client_count_max: usize,
+    /// Open alerts.
+    pub alert_count_max: usize,
+    /// Subjects listed in one alert.
+    pub subject_count_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            container_count_max: 20_000,
+            place_count_max: 65_536,
+            flow_count_max: 131_072,
+            flow_per_place_count_max: 16_384,
+            flow_per_channel_count_max: 32,
+            name_per_place_count_max: 64,
+            process_count_max: 16_384,
+            socket_count_max: 65_536,
+            client_count_max: 512,
+            alert_count_max: 10_000,
+            subject_count_max: 256,
+        }
+    }
+}
+
+impl Limits {
+    /// The same limits, each a part of it and at least 1: for tests that want to reach them.
+    #[must_use]
+    pub const fn divided_by(self, n: usize) -> Self {
+        const fn part(value: usize, n: usize) -> usize {
+            if n == 0 || value < n { 1 } else { value / n }
+        }
+        Self {
+            container_count_max: part(self.container_count_max, n),
+            place_count_max: part(self.place_count_max, n),
+            flow_count_max: part(self.flow_count_max, n),
+            flow_per_place_count_max: part(self.flow_per_place_count_max, n),
+            flow_per_channel_count_max: part(self.flow_per_channel_count_max, n),
+            name_per_place_count_max: part(self.name_per_place_count_max, n),
+            process_count_max: part(self.process_count_max, n),
+            socket_count_max: part(self.socket_count_max, n),
+            client_count_max: part(self.client_count_max, n),
+            alert_count_max: part(self.alert_count_max, n),
+            subject_count_max: part(self.subject_count_max, n),
+        }
+    }
+}
