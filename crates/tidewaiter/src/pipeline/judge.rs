@@ -6,7 +6,6 @@ use anyhow::Context;
 use engine::{Alert, AlertId, AlertUpdate, Engine, Level, Limits};
 use observation::{Observation, Time};
 
-use super::replay::REPLAY_SEED;
 use super::totals::LevelCounts;
 use crate::sinks::{Occasion, Sink};
 use crate::store::Store;
@@ -39,22 +38,16 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// `seed` seeds the engine's hash tables: random live, fixed in replay.
-    pub(crate) fn new(
-        limits: Limits,
-        seed: u64,
-        store: Store,
-        sink: Sink,
-        showing: Showing,
-    ) -> Self {
-        let engine = Engine::new(limits, seed);
+    /// A judge that knows nothing yet.
+    pub(crate) fn new(limits: Limits, store: Store, sink: Sink, showing: Showing) -> Self {
+        let engine = Engine::new(limits);
         let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
         Self { engine, store, sink, showing, fresh, waiting, alerts }
     }
 
     /// A judge of recorded input: the same every time, each alert shown once and in the end.
     pub(crate) fn replaying(store: Store, sink: Sink) -> Self {
-        Self::new(Limits::default(), REPLAY_SEED, store, sink, Showing::AtTheEnd)
+        Self::new(Limits::default(), store, sink, Showing::AtTheEnd)
     }
 
     /// Judges one Observation. The updates that it caused are returned; with

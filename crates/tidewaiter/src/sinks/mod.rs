@@ -24,8 +24,8 @@ pub(crate) use escape::{
     shell_word,
 };
 pub(crate) use next::Commands;
-use table::revision_line;
 pub(crate) use table::alert_table;
+use table::revision_line;
 pub(crate) use words::family as family_name;
 
 /// How alerts are shown.
