@@ -201,7 +201,7 @@ fn a_cut_is_made_whole_or_not_at_all() {
     let other = name(&Sandbox::new());
     assert_eq!(nft.remove(CutKind::Device, &other).unwrap(), Removal::WasAbsent);
     // A container that ends takes its device along; what is left of the cut can still be undone.
-    drop(sandbox);
+    support::ip(&["link", "delete", &sandbox.host_link]);
     assert_eq!(nft.remove(CutKind::Device, &cut).unwrap(), Removal::Removed);
     assert!(!nft.exists(CutKind::Device, &cut).unwrap());
 }

@@ -27,7 +27,7 @@ fn collect(ring: &mut Ring, time: Duration) -> Seen {
     let end = Instant::now() + time;
     let mut seen = Vec::new();
     while Instant::now() < end {
-        if ring.wait(Duration::from_millis(60)).unwrap() == Readiness::TimedOut {
+        if ring.wait(Duration::from_millis(250)).unwrap() == Readiness::TimedOut {
             break;
         }
         while let Some(block) = ring.next_block() {

@@ -233,14 +233,19 @@ fn endpoints(header: &[u8]) -> Option<(Transport, SocketAddr, SocketAddr)> {
         }
         6 => {
             let address = |offset| array_at::<16>(header, offset).map(Ipv6Addr::from);
-            (*header.get(6)?, IpAddr::from(address(8)?), IpAddr::from(address(24)?), 40)
+            let (protocol, ports) = match *header.get(6)? {
+                // Hop-by-hop options come first, as in every multicast report of a new interface.
+                0 => (*header.get(40)?, 48 + 8 * usize::from(*header.get(41)?)),
+                protocol => (protocol, 40),
+            };
+            (protocol, IpAddr::from(address(8)?), IpAddr::from(address(24)?), ports)
         }
         _ => return None,
     };
     let transport = Transport::from(protocol);
     let (from_port, to_port) = match transport {
         Transport::Tcp | Transport::Udp => (be16_at(header, ports)?, be16_at(header, ports + 2)?),
-        // Extension headers hide the ports; what follows them was not captured.
+        // Further extension headers hide the ports; what follows them was not captured.
         Transport::Other(0 | 43 | 44 | 51 | 60) if version == 6 => return None,
         Transport::Other(_) => (0, 0),
     };
@@ -313,6 +318,17 @@ mod tests {
         assert_eq!((tuple.remote.port(), tuple.local.port()), (4444, 80));
         bytes[32] = 0x4f;
         assert_eq!(parse(&bytes, OFFSETS), None, "the ports lie behind what was captured");
+    }
+
+    #[test]
+    fn a_multicast_report_is_icmp_behind_options_and_tcp_behind_them_is_not_understood() {
+        let mut bytes = record(Hook::Egress, layout::TUPLE_BYTES);
+        bytes[32] = 0x60;
+        bytes[32 + 40] = 58;
+        let Some(SocketEvent::Tuple(tuple)) = parse(&bytes, OFFSETS) else { panic!() };
+        assert_eq!((tuple.transport, tuple.local.port()), (Transport::Other(58), 0));
+        bytes[32 + 40] = 6;
+        assert_eq!(parse(&bytes, OFFSETS), None);
     }
 
     #[test]

@@ -111,8 +111,14 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["link", "delete", &self.host_link]).status();
-        let _ = Command::new("ip").args(["netns", "delete", &self.namespace]).status();
+        // Most of it is gone already, except where a test failed; nobody needs to read that.
+        let quietly = |program: &str, words: &[&str]| {
+            let _ = Command::new(program).args(words).output();
+        };
+        quietly("ip", &["link", "delete", &self.host_link]);
+        quietly("ip", &["netns", "delete", &self.namespace]);
+        let table = format!("tidewaiter_{}", self.namespace.replace('-', ""));
+        quietly("nft", &["delete", "table", "netdev", &table]);
     }
 }
 
