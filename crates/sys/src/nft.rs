@@ -16,6 +16,7 @@ use crate::link::Links;
 use crate::native::text;
 use crate::netlink::{Message, Received, Reply, Socket, attribute, outcome, replies};
 use crate::netns::PinnedNetns;
+use crate::process::Process;
 
 /// The name of a cut's tables: `tidewaiter_` and the alert's short id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,8 +99,8 @@ pub struct Nft {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Own,
-    Other,
+    Host,
+    Inside,
 }
 
 impl Nft {
@@ -109,7 +110,7 @@ impl Nft {
     /// When the kernel has no nftables.
     pub fn here() -> Result<Self> {
         let socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
-        Ok(Self { socket, links: Links::open()?, place: Place::Own })
+        Ok(Self { socket, links: Links::open()?, place: Place::Host })
     }
 
     /// In another namespace.
@@ -118,10 +119,10 @@ impl Nft {
     /// Without `CAP_SYS_ADMIN`.
     pub fn inside(netns: &PinnedNetns) -> Result<Self> {
         let socket = netns.run(|| Socket::open(libc::NETLINK_NETFILTER, 0))??;
-        let place = match PinnedNetns::own()?.inode() == netns.inode() {
-            true => Place::Own,
-            false => Place::Other,
-        };
+        // Both ours and the first process', since we may run in a container ourselves.
+        let first = Process::open(1).ok().and_then(|process| process.netns());
+        let is_host = PinnedNetns::own()?.inode() == netns.inode() || first == Some(netns.inode());
+        let place = if is_host { Place::Host } else { Place::Inside };
         Ok(Self { socket, links: netns.links()?, place })
     }
 
@@ -135,7 +136,7 @@ impl Nft {
         let gone = || Error::of(doing.clone(), io::ErrorKind::NotFound.into());
         let link = self.links.link(ifindex)?.ok_or_else(gone)?;
         // Uplinks, bridges and `lo` carry everybody's traffic.
-        if self.place == Place::Own && link.kind != "veth" {
+        if self.place == Place::Host && link.kind != "veth" {
             return Err(Error::invalid(doing, "on the host only a container's veth may be cut"));
         }
         let device = link.name;
@@ -159,12 +160,12 @@ impl Nft {
     /// Drops everything that enters, leaves or crosses this namespace, except on its `lo`.
     ///
     /// # Errors
-    /// When the namespace is this process' own, when the cut stands already (`AlreadyExists`), or
+    /// When the namespace is the host's, when the cut stands already (`AlreadyExists`), or
     /// without `CAP_NET_ADMIN`. Nothing has changed then.
     pub fn cut_namespace(&mut self, name: &CutName) -> Result<()> {
         let doing = "cutting off a network namespace";
-        if self.place == Place::Own {
-            return Err(Error::invalid(doing, "it is our own, the host's"));
+        if self.place == Place::Host {
+            return Err(Error::invalid(doing, "it is the host's"));
         }
         let family = CutKind::Namespace.family();
         let mut batch = vec![new_table(family, name)];

@@ -215,7 +215,7 @@ fn the_host_itself_is_never_cut_off() {
     let own = PinnedNetns::own().unwrap();
     for mut nft in [Nft::here().unwrap(), Nft::inside(&own).unwrap()] {
         assert!(nft.cut_device(&cut, 1).unwrap_err().to_string().contains("only a container's"));
-        assert!(nft.cut_namespace(&cut).unwrap_err().to_string().contains("our own"));
+        assert!(nft.cut_namespace(&cut).unwrap_err().to_string().contains("the host's"));
         assert!(!nft.exists(CutKind::Namespace, &cut).unwrap());
     }
 }
