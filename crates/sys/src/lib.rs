@@ -12,7 +12,7 @@
 //! | [`thread`] | a thread that is on time | `CAP_SYS_NICE` |
 //! | [`clock`] | the offsets that turn kernel times into nanoseconds since the epoch | nothing |
 //!
-//! *Architecture Invariant:* nothing here judges, and nothing here knows Docker.
+//! *Architecture Invariant:* nothing here judges, and nothing here speaks with a container runtime.
 //! Times are nanoseconds since the epoch (`CLOCK_REALTIME`), descriptors are
 //! [`std::os::fd::OwnedFd`], errors are [`Error`], which says what was tried and which capability
 //! is missing.
