@@ -100,6 +100,11 @@ impl<'a> Message<'a> {
         if self.counts.questions == 0 { String::new() } else { self.name_from(self.name_at) }
     }
 
+    /// The first name in the message: of the question, or of the first record.
+    pub(super) fn first_name(&self) -> String {
+        self.name_from(self.name_at)
+    }
+
     /// At most `ANSWER_COUNT_MAX` answers.
     pub(super) fn answers(&self) -> Vec<DnsAnswer<'static>> {
         let mut at = self.records_at;

@@ -114,6 +114,7 @@ followers! {
     Nats(Lines<super::nats::Dialogue>),
     Pdb(super::pdb::Session),
     Pop3(Lines<super::pop3::Dialogue>),
+    Postgresql(super::postgresql::Messages),
     Redis(Lines<super::redis::Dialogue>),
     Smtp(Lines<super::smtp::Dialogue>),
     Ssh(super::ssh::Conversation),

@@ -18,7 +18,9 @@ mod words;
 mod client_hello;
 mod dns_message;
 
+mod amqp;
 mod clamd;
+mod dhcp;
 mod dns;
 mod fix;
 mod ftp;
@@ -26,19 +28,28 @@ mod graphite;
 mod haproxy_agent;
 mod hl7;
 mod http;
+mod http2;
 mod imap;
 mod irc;
+mod mdns;
 mod memcached;
+mod mqtt;
+mod mysql;
 mod nats;
+mod ntp;
 mod pdb;
 mod pop3;
+mod postgresql;
+mod quic;
 mod redis;
+mod rsync;
 mod smtp;
 mod ssh;
 mod stomp;
 mod syslog;
 mod telnet;
 mod tls;
+mod vnc;
 mod zookeeper;
 
 #[cfg(test)]
