@@ -1,7 +1,5 @@
 //! DHCP, by the BOOTP header and the magic cookie: RFC 2131, section 2; RFC 2132.
 
-use observation::Transport;
-
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::{Heads, Verdict};
 
@@ -20,7 +18,7 @@ fn probe(heads: Heads<'_>) -> Verdict {
     }
     let fits = |datagram: &&[u8]| datagram.is_empty() || is_dhcp(datagram);
     // Offers go to a broadcast address, so the two sides are rarely one flow: one is enough.
-    if heads.transport == Transport::Udp && sides.iter().all(fits) {
+    if sides.iter().all(fits) {
         Verdict::Confirmed
     } else {
         Verdict::Never

@@ -117,10 +117,13 @@ followers! {
     Postgresql(super::postgresql::Messages),
     Redis(Lines<super::redis::Dialogue>),
     Smtp(Lines<super::smtp::Dialogue>),
+    Socks(super::socks::Handshake),
     Ssh(super::ssh::Conversation),
     Stomp(super::stomp::Frames),
     Syslog(super::syslog::Stream),
     Telnet(super::telnet::Terminal),
     Tls(super::tls::Records),
+    Tunnel(super::tunnel::Tunnel),
+    Websocket(super::websocket::Frames),
     Zookeeper(Lines<super::zookeeper::Exchange>),
 }

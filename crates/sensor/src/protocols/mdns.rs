@@ -1,6 +1,6 @@
 //! Multicast DNS, by a message without an id about the `local` domain: RFC 6762.
 
-use observation::{Side, Transport};
+use observation::Side;
 
 use super::dns::Exchange;
 use super::dns_message::{Message, Read};
@@ -21,7 +21,7 @@ fn probe(heads: Heads<'_>) -> Verdict {
     match heads.of(first) {
         [] => Verdict::Unsure,
         // Who asks and who answers both send to the group: one side is all there is.
-        datagram if heads.transport == Transport::Udp && is_mdns(datagram) => Verdict::Confirmed,
+        datagram if is_mdns(datagram) => Verdict::Confirmed,
         _ => Verdict::Never,
     }
 }

@@ -1,6 +1,6 @@
 //! NTP, by mode and plausible fields of both sides: RFC 5905, section 7.3; RFC 9327; mode 7 of ntpd.
 
-use observation::{Side, Transport};
+use observation::Side;
 
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::{Heads, Verdict};
@@ -14,9 +14,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
 };
 
 fn probe(heads: Heads<'_>) -> Verdict {
-    if heads.transport != Transport::Udp {
-        return if heads.first.is_none() { Verdict::Unsure } else { Verdict::Never };
-    }
     match (mode(heads.opener), mode(heads.answerer)) {
         (Some(Mode::Asks), Some(Mode::Answers)) => Verdict::Confirmed,
         (Some(Mode::Either), Some(Mode::Either)) => Verdict::Confirmed,

@@ -1,7 +1,7 @@
 //! QUIC, by the long header of a version that exists: RFC 8999, RFC 9000, section 17.2, RFC 9369, and
 //! Google's QUIC before them. A short header alone says nothing.
 
-use observation::{Side, Transport};
+use observation::Side;
 
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::{Heads, Verdict};
@@ -15,9 +15,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
 };
 
 fn probe(heads: Heads<'_>) -> Verdict {
-    if heads.transport != Transport::Udp {
-        return if heads.first.is_none() { Verdict::Unsure } else { Verdict::Never };
-    }
     let first = heads.first.unwrap_or(Side::Originator);
     let (opening, answer) = (heads.of(first), heads.of(first.other()));
     let google = is_google(opening);

@@ -6,6 +6,9 @@ use observation::{Certainty, Grammar, Side, Time, Transport};
 
 use super::follow::{Context, Follow, Follower, Next, Step};
 use super::registry::{Candidates, Protocol};
+use super::tls::Records;
+use super::tunnel::Tunnel;
+use super::websocket::Frames;
 use super::{Heads, Heard, Interest, Verdict};
 
 /// How many protocols may be nested in one flow (`http`, then `websocket`).
@@ -342,11 +345,13 @@ impl Claim {
 
     fn become_next(&mut self, next: Next) {
         let (name, follower) = match next {
-            Next::Tls => ("tls", Some(Follower::Tls(super::tls::Records::default()))),
-            Next::Websocket | Next::Tunnel => ("", None),
+            Next::Tls => ("tls", Follower::Tls(Records::default())),
+            Next::Websocket => ("websocket", Follower::Websocket(Frames::default())),
+            // Nothing else is looked for inside a tunnel.
+            Next::Tunnel => ("tls", Follower::Tunnel(Tunnel::default())),
         };
         self.nested = Nested::Awaited(name);
-        self.follower = follower;
+        self.follower = Some(follower);
     }
 
     /// Names the inner protocol when its first side has obeyed it, confirms it with the second.

@@ -32,7 +32,7 @@ pub(super) enum Transports {
 }
 
 impl Transports {
-    const fn include(self, transport: Transport) -> bool {
+    pub(super) const fn include(self, transport: Transport) -> bool {
         match transport {
             Transport::Tcp => matches!(self, Self::Tcp | Self::Both),
             Transport::Udp => matches!(self, Self::Udp | Self::Both),
@@ -73,6 +73,19 @@ pub(super) static REGISTRY: &[&Protocol] = &[
     &super::ntp::PROTOCOL,
     &super::dhcp::PROTOCOL,
     &super::quic::PROTOCOL,
+    &super::socks::PROTOCOL,
+    &super::sip::PROTOCOL,
+    &super::rtsp::PROTOCOL,
+    &super::ssdp::PROTOCOL,
+    &super::bittorrent::PROTOCOL,
+    &super::xmpp::PROTOCOL,
+    &super::git::PROTOCOL,
+    &super::svn::PROTOCOL,
+    &super::stun::PROTOCOL,
+    &super::dtls::PROTOCOL,
+    &super::zabbix::PROTOCOL,
+    &super::rdp::PROTOCOL,
+    &super::ident::PROTOCOL,
     &super::syslog::PROTOCOL,
     &super::graphite::PROTOCOL,
     &super::haproxy_agent::PROTOCOL,

@@ -50,6 +50,37 @@ const HEADS: &[&[u8]] = &[
     b":irc 001 a :hi\r\n",
     b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
     b"+PONG\r\n$1\r\na\r\n",
+    b"\0\0\0\x10\0\x03\0\0user\0a\0\0",
+    b"R\0\0\0\x08\0\0\0\0",
+    b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0",
+    b"\x20\0\0\x01\x05\xae\xff\x01",
+    b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04test",
+    b"\x20\x02\0\0",
+    b"AMQP\0\0\x09\x01",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64",
+    b"@RSYNCD: 31.0\n",
+    b"RFB 003.008\n",
+    b"\x23\0\0\xe9\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    b"\xc3\0\0\0\x01\x08abcdefgh\0\0\x44\xd0abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
+    b"\x05\x01\0",
+    b"\x05\0\x05\0\0\x01\0\0\0\0\0\0",
+    b"\x04\x01\0\x50\x0a\0\0\x05\0",
+    b"INVITE sip:a@b SIP/2.0\r\n\r\n",
+    b"SIP/2.0 100 Trying\r\n",
+    b"OPTIONS rtsp://a/ RTSP/1.0\r\n",
+    b"RTSP/1.0 200 OK\r\n",
+    b"M-SEARCH * HTTP/1.1\r\nST: ssdp:all\r\n\r\n",
+    b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0",
+    b"<?xml version='1.0'?><stream:stream to='a'>",
+    b"0027git-upload-pack /a.git\0host=b\0",
+    b"( success ( 2 2 ( ) ( edit-pipeline ) ) ) ",
+    b"( 2 ( edit-pipeline ) 9:svn://a/b ) ",
+    b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl",
+    b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\x0c\x01\0\0\0\0\0\0\0\0\0\0\0",
+    b"ZBXD\x01\x02\0\0\0\0\0\0\0{}",
+    b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0",
+    b"6193, 23 : USERID : UNIX : a\r\n",
     b"PING\r\n",
     b"set a 0 0 1\r\nx\r\n",
     b"STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n",
@@ -126,38 +157,44 @@ fn silence_is_unsure() {
 
 /// Grows both heads byte by byte, whoever speaks first wholly before the other.
 #[test]
-fn never_is_final() {
+fn never_is_final_in_a_stream() {
     let mut random = Random(0x5eed_0001);
-    for round in 0..20_000 {
-        let (opener, answerer) = (sample(&mut random), sample(&mut random));
+    for _ in 0..20_000 {
+        let (lead, follow) = (sample(&mut random), sample(&mut random));
         let first = [Side::Originator, Side::Responder][random.below(2)];
-        for protocol in REGISTRY {
-            let mut never = None;
-            let (lead, follow) = match first {
-                Side::Originator => (&opener, &answerer),
-                Side::Responder => (&answerer, &opener),
-            };
-            for length in 1..=lead.len() + follow.len() {
-                let led = &lead[..length.min(lead.len())];
-                let followed = &follow[..length - led.len()];
-                let heads = match first {
-                    Side::Originator => heads(led, followed, first, Transport::Tcp),
-                    Side::Responder => heads(followed, led, first, Transport::Tcp),
-                };
-                let verdict = (protocol.probe)(heads);
-                if let Some(at) = never {
-                    assert_eq!(
-                        verdict,
-                        Verdict::Never,
-                        "round {round}: {} said never at {at} bytes of {}, then {verdict:?}: {heads:?}",
-                        protocol.name,
-                        length
-                    );
-                } else if verdict == Verdict::Never {
-                    never = Some(length);
-                }
-            }
-        }
+        let lengths = 1..=lead.len() + follow.len();
+        let growing = lengths.map(|length| {
+            let led = &lead[..length.min(lead.len())];
+            spoken(first, led, &follow[..length - led.len()], Transport::Tcp)
+        });
+        never_is_final(&growing.collect::<Vec<_>>(), Transport::Tcp);
+    }
+}
+
+#[test]
+fn never_is_final_in_datagrams() {
+    let mut random = Random(0x5eed_0004);
+    for _ in 0..50_000 {
+        let (lead, follow) = (sample(&mut random), sample(&mut random));
+        let first = [Side::Originator, Side::Responder][random.below(2)];
+        let growing = [&[][..], &follow].map(|said| spoken(first, &lead, said, Transport::Udp));
+        never_is_final(&growing, Transport::Udp);
+    }
+}
+
+fn spoken<'a>(first: Side, lead: &'a [u8], follow: &'a [u8], transport: Transport) -> Heads<'a> {
+    match first {
+        Side::Originator => heads(lead, follow, first, transport),
+        Side::Responder => heads(follow, lead, first, transport),
+    }
+}
+
+fn never_is_final(growing: &[Heads<'_>], transport: Transport) {
+    for protocol in REGISTRY.iter().filter(|each| each.transports.include(transport)) {
+        let verdicts = growing.iter().map(|heads| (protocol.probe)(*heads));
+        let mut after = verdicts.skip_while(|verdict| *verdict != Verdict::Never);
+        let changed = after.position(|verdict| verdict != Verdict::Never);
+        assert_eq!(changed, None, "{} changed its mind: {growing:?}", protocol.name);
     }
 }
 
@@ -171,7 +208,7 @@ fn first_bytes_exclude_nothing_that_the_probe_would_claim() {
         let Some(byte) = lead.first() else { continue };
         for transport in TRANSPORTS {
             let heads = heads(&opener, &answerer, first, transport);
-            for protocol in REGISTRY {
+            for protocol in REGISTRY.iter().filter(|each| each.transports.include(transport)) {
                 let verdict = (protocol.probe)(heads);
                 if matches!(verdict, Verdict::Confirmed | Verdict::Proposed(_)) {
                     assert!(

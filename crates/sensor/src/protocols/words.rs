@@ -1,5 +1,9 @@
 //! Small questions about text on the wire: its first word, its first line, what it could become.
 
+use observation::Side;
+
+use super::Verdict;
+
 /// Whether `head` starts with `literal`, is the beginning of it, or neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
@@ -111,6 +115,43 @@ pub(super) fn after_first_line(head: &[u8]) -> &[u8] {
         .position(|byte| *byte == b'\n')
         .and_then(|end| head.get(end + 1..))
         .unwrap_or_default()
+}
+
+/// Whether `head` begins with a line `METHOD target VERSION…` of one of `methods`, or with one that
+/// starts with `version` itself: HTTP's shape of requests and responses, as SIP and RTSP have it.
+pub(super) fn start_line(head: &[u8], methods: &[&[u8]], version: &[u8]) -> Fit {
+    let answer = literal(head, version);
+    let request = match (first_word(head, methods), first_line(head)) {
+        (Fit::Yes, Some(line)) => {
+            let ends = line.rsplit(|byte| *byte == b' ').next();
+            let fits = is_text(line) && ends.is_some_and(|last| last.starts_with(version));
+            if fits { Fit::Yes } else { Fit::No }
+        }
+        (Fit::Yes, None) if is_text(head.strip_suffix(b"\r").unwrap_or(head)) => Fit::Could,
+        (Fit::Yes, None) => Fit::No,
+        (fit, _) => fit,
+    };
+    answer.or(request)
+}
+
+/// The verdict of a protocol whose sides each show one thing, whoever speaks first.
+pub(super) const fn two_sided(opener: Fit, answerer: Fit) -> Verdict {
+    match (opener, answerer) {
+        (Fit::No, _) | (_, Fit::No) => Verdict::Never,
+        (Fit::Yes, Fit::Yes) => Verdict::Confirmed,
+        (Fit::Yes, Fit::Could) => Verdict::Proposed(Side::Originator),
+        (Fit::Could, Fit::Yes) => Verdict::Proposed(Side::Responder),
+        (Fit::Could, Fit::Could) => Verdict::Unsure,
+    }
+}
+
+/// Whether a datagram is what it must be; silence still could.
+pub(super) fn datagram(bytes: &[u8], is: impl FnOnce(&[u8]) -> bool) -> Fit {
+    match bytes {
+        [] => Fit::Could,
+        _ if is(bytes) => Fit::Yes,
+        _ => Fit::No,
+    }
 }
 
 /// Whether `head` starts with a three-digit reply code and a blank or hyphen: RFC 5321, RFC 959.
