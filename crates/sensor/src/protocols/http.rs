@@ -11,7 +11,7 @@ use observation::Side;
 use super::follow::{Both, Context, Follower, Next, Step};
 use super::lines::{Expect, LINE_BYTES_MAX, Lines, Talk};
 use super::registry::{FirstBytes, Protocol, Transports};
-use super::words::{Fit, decimal, first_line, first_word, hexadecimal, is_text, literal, word};
+use super::words::{Fit, decimal, exact_word, first_line, hexadecimal, is_text, literal, word};
 use super::{Heads, Heard, Verdict};
 
 pub(super) static PROTOCOL: Protocol = Protocol {
@@ -43,7 +43,7 @@ fn exchange(client: &[u8], server: &[u8], client_side: Side) -> Verdict {
 
 /// Whether `head` begins with a request line of a registered method.
 fn request(head: &[u8]) -> Fit {
-    match (first_word(head, METHODS), first_line(head)) {
+    match (exact_word(head, METHODS), first_line(head)) {
         (Fit::Yes, Some(line)) if is_request_line(line) => Fit::Yes,
         (Fit::Yes, Some(_)) => Fit::No,
         (Fit::Yes, None) if !is_text(without_cr(head)) => Fit::No,

@@ -5,7 +5,7 @@ use observation::Side;
 use super::follow::{Both, Context, Follower, Step};
 use super::lines::{Expect, Lines, Owed, Talk};
 use super::registry::{FirstBytes, Protocol, Transports};
-use super::words::{Fit, decimal, first_line, is_text, word};
+use super::words::{Fit, decimal, exact_word, first_line, is_text, word};
 use super::{Heads, Verdict};
 
 pub(super) static PROTOCOL: Protocol = Protocol {
@@ -37,20 +37,6 @@ fn command(head: &[u8]) -> Fit {
         (Fit::Yes, Some(_)) => Fit::No,
         (Fit::Yes, None) => Fit::Could,
         (fit, _) => fit,
-    }
-}
-
-/// Memcached's words have one case only.
-fn exact_word(head: &[u8], words: &[&[u8]]) -> Fit {
-    let end = head.iter().position(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
-    let fits = match end {
-        Some(end) => words.contains(&head.get(..end).unwrap_or_default()),
-        None => words.iter().any(|word| word.starts_with(head)),
-    };
-    match (fits, end) {
-        (false, _) => Fit::No,
-        (true, None) => Fit::Could,
-        (true, Some(_)) => Fit::Yes,
     }
 }
 

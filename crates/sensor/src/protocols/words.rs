@@ -79,6 +79,20 @@ pub(super) fn first_word(head: &[u8], words: &[&[u8]]) -> Fit {
     }
 }
 
+/// The same where words have one case only.
+pub(super) fn exact_word(head: &[u8], words: &[&[u8]]) -> Fit {
+    let end = head.iter().position(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
+    let fits = match end {
+        Some(end) => words.contains(&head.get(..end).unwrap_or_default()),
+        None => words.iter().any(|word| word.starts_with(head)),
+    };
+    match (fits, end) {
+        (false, _) => Fit::No,
+        (true, None) => Fit::Could,
+        (true, Some(_)) => Fit::Yes,
+    }
+}
+
 /// The same for a whole line, whose end also ends the word.
 pub(super) fn line_word(line: &[u8], words: &[&[u8]]) -> Fit {
     if is_one_of(word(line), words) { Fit::Yes } else { Fit::No }
@@ -121,7 +135,7 @@ pub(super) fn after_first_line(head: &[u8]) -> &[u8] {
 /// starts with `version` itself: HTTP's shape of requests and responses, as SIP and RTSP have it.
 pub(super) fn start_line(head: &[u8], methods: &[&[u8]], version: &[u8]) -> Fit {
     let answer = literal(head, version);
-    let request = match (first_word(head, methods), first_line(head)) {
+    let request = match (exact_word(head, methods), first_line(head)) {
         (Fit::Yes, Some(line)) => {
             let ends = line.rsplit(|byte| *byte == b' ').next();
             let fits = is_text(line) && ends.is_some_and(|last| last.starts_with(version));
