@@ -1,5 +1,7 @@
 //! Git's own transport, by the request line in a packet line: gitprotocol-pack(5).
 
+use observation::Side;
+
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, literal, two_sided};
 use super::{Heads, Verdict};
@@ -14,6 +16,9 @@ pub(super) static PROTOCOL: Protocol = Protocol {
 
 
 fn probe(heads: Heads<'_>) -> Verdict {
+    if heads.first == Some(Side::Responder) {
+        return Verdict::Never;
+    }
     two_sided(packet_line(heads.opener, SERVICES), packet_line(heads.answerer, &[b""]))
 }
 
