@@ -19,7 +19,11 @@ fn probe(heads: Heads<'_>) -> Verdict {
     if heads.first == Some(Side::Responder) {
         return Verdict::Never;
     }
-    two_sided(packet_line(heads.opener, SERVICES), packet_line(heads.answerer, &[b""]))
+    match two_sided(packet_line(heads.opener, SERVICES), packet_line(heads.answerer, &[b""])) {
+        // Four digits alone are nothing.
+        Verdict::Proposed(Side::Responder) => Verdict::Unsure,
+        verdict => verdict,
+    }
 }
 
 /// Four hexadecimal digits, then one of these.
