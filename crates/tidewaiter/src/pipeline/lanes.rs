@@ -95,9 +95,16 @@ struct Told {
     tally: Tally,
 }
 
+/// One lane's thread and the two ways to it.
+struct Running {
+    work: SyncSender<Work>,
+    answers: Receiver<anyhow::Result<Told>>,
+    thread: JoinHandle<()>,
+}
+
 /// All lanes.
 pub(super) struct Lanes {
-    lanes: Vec<(SyncSender<Work>, Receiver<anyhow::Result<Told>>, JoinHandle<()>)>,
+    lanes: Vec<Running>,
     /// Blocks to be filled again, so that memory is not asked for anew.
     spare: Vec<Arc<Block>>,
 }
@@ -117,15 +124,15 @@ impl Lanes {
         let count = count.max(1);
         let mut lanes = Vec::new();
         for index in 0..count {
-            let (to_lane, work) = sync_channel(BLOCKS_UNDER_WAY_MAX);
-            let (answers, from_lane) = sync_channel(BLOCKS_UNDER_WAY_MAX);
+            let (work, to_do) = sync_channel(BLOCKS_UNDER_WAY_MAX);
+            let (told, answers) = sync_channel(BLOCKS_UNDER_WAY_MAX);
             let limits = limits.divided_by(u32::from(count));
             let sensor = Sensor::new(limits, seed, Lane { index, count });
             let thread = Builder::new()
                 .name(format!("lane-{index}"))
-                .spawn(move || run_lane(sensor, &work, &answers))
+                .spawn(move || run_lane(sensor, &to_do, &told))
                 .context("starting a thread for a lane")?;
-            lanes.push((to_lane, from_lane, thread));
+            lanes.push(Running { work, answers, thread });
         }
         Ok(Self { lanes, spare: Vec::new() })
     }
@@ -144,17 +151,17 @@ impl Lanes {
     /// Sends a block on its way; every lane takes the packets of its own shards.
     pub(super) fn send(&mut self, block: Block, until: Time) -> anyhow::Result<Arc<Block>> {
         let block = Arc::new(block);
-        for (to_lane, _, _) in &self.lanes {
+        for lane in &self.lanes {
             let work = Work::Block { block: Arc::clone(&block), until };
-            to_lane.send(work).map_err(|_| anyhow!("a lane has stopped"))?;
+            lane.work.send(work).map_err(|_| anyhow!("a lane has stopped"))?;
         }
         Ok(block)
     }
 
     /// Says that the input has ended.
     pub(super) fn send_end(&mut self) -> anyhow::Result<()> {
-        for (to_lane, _, _) in &self.lanes {
-            to_lane.send(Work::Finish).map_err(|_| anyhow!("a lane has stopped"))?;
+        for lane in &self.lanes {
+            lane.work.send(Work::Finish).map_err(|_| anyhow!("a lane has stopped"))?;
         }
         Ok(())
     }
@@ -162,8 +169,8 @@ impl Lanes {
     /// What the lanes told about the oldest piece of work without an answer.
     pub(super) fn answer(&mut self, spare: Option<Arc<Block>>) -> anyhow::Result<Answer> {
         let mut answer = Answer { batches: Vec::new(), now: Time(0), tally: Tally::default() };
-        for (_, from_lane, _) in &self.lanes {
-            let told = from_lane.recv().context("a lane has stopped")??;
+        for lane in &self.lanes {
+            let told = lane.answers.recv().context("a lane has stopped")??;
             answer.batches.push(told.batch);
             answer.now = answer.now.max(told.now);
             answer.tally = answer.tally.plus(&told.tally);
@@ -175,8 +182,8 @@ impl Lanes {
 
     /// Waits until every thread has ended.
     pub(super) fn join(self) {
-        for (to_lane, from_lane, thread) in self.lanes {
-            drop((to_lane, from_lane));
+        for Running { work, answers, thread } in self.lanes {
+            drop((work, answers));
             // A lane that panicked has been noticed by its missing answer.
             let _ = thread.join();
         }

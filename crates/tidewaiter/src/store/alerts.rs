@@ -120,7 +120,7 @@ impl Store {
         }
         if let Some(peer) = &filter.peer {
             query.push_str(
-                " AND (peer = ? OR EXISTS (SELECT 1 FROM json_each(json, '$.peer.names') \
+                " AND (peer = ? OR EXISTS (SELECT 1 FROM json_each(alerts.json, '$.peer.names') \
                  WHERE json_extract(value, '$.name') = ?))",
             );
             values.extend([Value::from(peer.clone()), Value::from(peer.to_ascii_lowercase())]);
@@ -236,5 +236,89 @@ const fn status_name(status: Status) -> &'static str {
     match status {
         Status::New => "new",
         Status::Closed => "closed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::sample::alert_named;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("deep/store")).unwrap();
+        (folder, store)
+    }
+
+    fn one(store: &Store, beginning: &str) -> StoredAlert {
+        match store.alert_by_prefix(beginning).unwrap() {
+            Found::One(stored) => *stored,
+            other => panic!("{beginning}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_alert_comes_back_as_it_was() {
+        let (_folder, mut store) = store();
+        let alert = alert_named("x\n\u{202e}\"\u{0}");
+        store.save_alert(&AlertUpdate::Opened(alert.clone())).unwrap();
+        let shown: String = alert.id.to_string().chars().take(10).collect();
+        assert_eq!(one(&store, &shown).alert, alert);
+        assert_eq!(one(&store, &shown.to_lowercase()).alert, alert);
+    }
+
+    #[test]
+    fn an_ambiguous_beginning_lists_what_it_could_mean() {
+        let (_folder, mut store) = store();
+        for id in [1, 2] {
+            let alert = Alert { id: AlertId(id), ..alert_named("x") };
+            store.save_alert(&AlertUpdate::Opened(alert)).unwrap();
+        }
+        assert!(
+            matches!(store.alert_by_prefix("000").unwrap(), Found::Many(ids) if ids.len() == 2)
+        );
+        assert!(matches!(store.alert_by_prefix("ZZ").unwrap(), Found::None));
+        assert!(matches!(store.alert_by_prefix("%").unwrap(), Found::None));
+        assert_eq!(one(&store, &AlertId(2).to_string()).alert.id, AlertId(2));
+    }
+
+    #[test]
+    fn a_verdict_survives_what_the_engine_says_later() {
+        let (_folder, mut store) = store();
+        let mut alert = alert_named("x");
+        store.save_alert(&AlertUpdate::Opened(alert.clone())).unwrap();
+        let closing = Closing { verdict: Verdict::Benign, note: "agreed".into(), at: Time(7) };
+        store.close_alert(alert.id, &closing).unwrap();
+        alert.revision = 2;
+        store.save_alert(&AlertUpdate::Revised(alert.clone())).unwrap();
+        store.save_alert(&AlertUpdate::Closed(alert.id)).unwrap();
+        let stored = store.alert(alert.id).unwrap().unwrap();
+        assert_eq!(stored.closing, Some(closing));
+        assert_eq!((stored.alert.revision, stored.alert.status), (2, Status::Closed));
+        let open = Filter { standing: Standing::Open, ..Filter::default() };
+        assert!(store.alerts(&open).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_peer_is_found_by_address_and_by_name() {
+        let (_folder, mut store) = store();
+        store.save_alert(&AlertUpdate::Opened(alert_named("c2.example.com"))).unwrap();
+        let count = |peer: &str| {
+            let filter = Filter { peer: Some(peer.to_owned()), ..Filter::default() };
+            store.alerts(&filter).unwrap().len()
+        };
+        assert_eq!(count("198.51.100.10"), 1);
+        assert_eq!(count("C2.example.com"), 1);
+        assert_eq!(count("198.51.100.1"), 0);
+        let high = Filter { level_min: Level::Critical, ..Filter::default() };
+        assert!(store.alerts(&high).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_folder_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_folder, store) = store();
+        let mode = std::fs::metadata(store.folder()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 }

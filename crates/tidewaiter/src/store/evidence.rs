@@ -63,3 +63,22 @@ impl Store {
         rows.map(|row| row.context("reading evidence from the store")).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_comes_back_with_the_hash_of_what_was_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        store
+            .save_evidence("A", Time(5), ("packets", "packets.pcapng"), b"\x0a\x0d\x0d\x0a")
+            .unwrap();
+        let kept = store.evidence("A").unwrap();
+        let [piece] = kept.as_slice() else { panic!("{kept:?}") };
+        assert_eq!(piece.bytes, b"\x0a\x0d\x0d\x0a");
+        assert_eq!(piece.sha256, <[u8; 32]>::from(Sha256::digest(&piece.bytes)));
+        assert_eq!((piece.at, piece.kind.as_str()), (Time(5), "packets"));
+    }
+}

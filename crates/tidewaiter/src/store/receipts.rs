@@ -102,3 +102,28 @@ fn stored_receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
         undone_at: row.get::<_, Option<i64>>(5)?.map(as_time),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_stands_until_it_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        let receipt = NewReceipt {
+            alert: "A".into(),
+            at: Time(1),
+            action: "isolate".into(),
+            detail: serde_json::json!({ "table": "tidewaiter" }),
+        };
+        let id = store.save_receipt(&receipt).unwrap();
+        assert_eq!(store.standing_receipts().unwrap().len(), 1);
+        store.mark_undone(id, Time(2)).unwrap();
+        assert!(store.standing_receipts().unwrap().is_empty());
+        let kept = store.receipts("A").unwrap();
+        assert_eq!(kept[0].undone_at, Some(Time(2)));
+        assert_eq!(kept[0].receipt.detail["table"], "tidewaiter");
+        assert!(store.receipts("B").unwrap().is_empty());
+    }
+}
