@@ -1,6 +1,6 @@
 //! BitTorrent, by the handshake of both peers (BEP 3), or by a query of its hash table (BEP 5).
 
-use observation::{Transport};
+use observation::Transport;
 
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, datagram, literal, two_sided};
@@ -13,7 +13,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     probe,
     follow: None,
 };
-
 
 fn probe(heads: Heads<'_>) -> Verdict {
     let sides = [heads.opener, heads.answerer].map(|head| match heads.transport {

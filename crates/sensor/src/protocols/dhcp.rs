@@ -18,11 +18,7 @@ fn probe(heads: Heads<'_>) -> Verdict {
     }
     let fits = |datagram: &&[u8]| datagram.is_empty() || is_dhcp(datagram);
     // Offers go to a broadcast address, so the two sides are rarely one flow: one is enough.
-    if sides.iter().all(fits) {
-        Verdict::Confirmed
-    } else {
-        Verdict::Never
-    }
+    if sides.iter().all(fits) { Verdict::Confirmed } else { Verdict::Never }
 }
 
 fn is_dhcp(datagram: &[u8]) -> bool {

@@ -197,10 +197,10 @@ impl Exchange {
         if self.pending.iter().any(|each| each.is_as(&question)) {
             return;
         }
-        if self.pending.len() == QUESTION_COUNT_MAX {
-            if let Some(oldest) = self.pending.pop_front() {
-                oldest.give_up(context);
-            }
+        if self.pending.len() == QUESTION_COUNT_MAX
+            && let Some(oldest) = self.pending.pop_front()
+        {
+            oldest.give_up(context);
         }
         self.pending.push_back(question);
     }

@@ -12,7 +12,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
     two_sided(
         datagram(heads.opener, |bytes| is_hello(bytes, &[1])),

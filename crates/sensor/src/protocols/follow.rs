@@ -107,7 +107,7 @@ followers! {
     Graphite(Lines<super::graphite::Stream>),
     HaproxyAgent(Lines<super::haproxy_agent::Check>),
     Hl7(super::hl7::Blocks),
-    Http(Lines<super::http::Exchange>),
+    Http(Lines<super::http_exchange::Exchange>),
     Imap(Lines<super::imap::Dialogue>),
     Irc(Lines<super::irc::Dialogue>),
     Memcached(Lines<super::memcached::Dialogue>),

@@ -14,7 +14,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
     if heads.first == Some(Side::Responder) {
         return Verdict::Never;

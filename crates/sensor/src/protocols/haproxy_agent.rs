@@ -64,7 +64,8 @@ fn is_answer(line: &[u8], last: Fit) -> bool {
     while let Some(word) = words.next() {
         any = true;
         let unfinished = open && words.peek().is_none();
-        if !is_word(word) && !(unfinished && begins_word(word)) {
+        let known = is_word(word) || unfinished && begins_word(word);
+        if !known {
             return false;
         }
     }

@@ -1,6 +1,6 @@
 //! Ident, by a pair of ports and a reply that repeats it: RFC 1413.
 
-use observation::{Side};
+use observation::Side;
 
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, first_line, is_text, two_sided};
@@ -13,7 +13,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     probe,
     follow: None,
 };
-
 
 fn probe(heads: Heads<'_>) -> Verdict {
     if heads.first == Some(Side::Responder) {

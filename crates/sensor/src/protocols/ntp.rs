@@ -42,8 +42,12 @@ fn mode(datagram: &[u8]) -> Option<Mode> {
         1 | 2 | 5 if is_time(datagram) => Some(Mode::Either),
         3 if is_time(datagram) => Some(Mode::Asks),
         4 if is_time(datagram) => Some(Mode::Answers),
-        6 if is_control(datagram) => Some(if is_response(datagram) { Mode::Answers } else { Mode::Asks }),
-        7 if is_private(datagram) => Some(if first & 0x80 == 0 { Mode::Asks } else { Mode::Answers }),
+        6 if is_control(datagram) => {
+            Some(if is_response(datagram) { Mode::Answers } else { Mode::Asks })
+        }
+        7 if is_private(datagram) => {
+            Some(if first & 0x80 == 0 { Mode::Asks } else { Mode::Answers })
+        }
         _ => None,
     }
 }
@@ -61,7 +65,7 @@ fn is_time(datagram: &[u8]) -> bool {
         && *poll <= 17
         && (-32..=0).contains(&precision)
         && spread
-        && datagram.len() % 4 == 0
+        && datagram.len().is_multiple_of(4)
         && datagram.len() <= TIME_BYTES_MAX
 }
 
@@ -109,7 +113,9 @@ mod tests {
 
     #[test]
     fn ntp_cut_short_is_not_ntp() {
-        assert!(Story::of_datagrams(&[(observation::Side::Originator, &ASKS[..40])]).names.is_empty());
+        assert!(
+            Story::of_datagrams(&[(observation::Side::Originator, &ASKS[..40])]).names.is_empty()
+        );
     }
 
     #[test]

@@ -111,9 +111,9 @@ impl Dialogue {
         self.owed.ask();
         let (verb, argument) = split_word(line);
         let is = |name: &[u8]| verb.eq_ignore_ascii_case(name);
-        self.asked = if is(b"RETR") || is(b"TOP") || is(b"CAPA") {
-            Asked::Listing
-        } else if (is(b"LIST") || is(b"UIDL") || is(b"AUTH")) && argument.is_empty() {
+        let listing = is(b"RETR") || is(b"TOP") || is(b"CAPA");
+        let listing_of_all = argument.is_empty() && (is(b"LIST") || is(b"UIDL") || is(b"AUTH"));
+        self.asked = if listing || listing_of_all {
             Asked::Listing
         } else if is(b"AUTH") {
             Asked::Auth

@@ -30,14 +30,19 @@ fn probe(heads: Heads<'_>) -> Verdict {
 
 /// A length, then version 3 or one of the requests that stand in its place.
 fn starts(head: &[u8]) -> Fit {
-    let Some(([a, b, c, d, code @ ..], _)) = head.split_first_chunk::<8>() else {
+    let Some(([a, b, c, d, code @ ..], rest)) = head.split_first_chunk::<8>() else {
         let fits = head.iter().take(2).all(|byte| *byte == 0)
             && head.get(4).is_none_or(|byte| *byte == 0 || *byte == 4);
         return if fits { Fit::Could } else { Fit::No };
     };
     let length = u32::from_be_bytes([*a, *b, *c, *d]);
     let fits = match u32::from_be_bytes(*code) {
-        0x0003_0000..=0x0003_0002 => (9..=STARTUP_BYTES_MAX).contains(&length),
+        // Kafka's first request begins in the same way; here the name of a parameter follows.
+        0x0003_0000..=0x0003_0002 => {
+            let name = rest.first().is_none_or(|byte| matches!(byte, b'a'..=b'z' | b'_' | 0));
+            let bounded = rest.len() < 4 || rest.iter().take(4).any(|byte| *byte > b' ');
+            (9..=STARTUP_BYTES_MAX).contains(&length) && name && bounded
+        }
         SSL_REQUEST | GSS_REQUEST => length == 8,
         CANCEL_REQUEST => length == 16,
         _ => false,
@@ -47,7 +52,13 @@ fn starts(head: &[u8]) -> Fit {
 
 fn answers(head: &[u8]) -> Fit {
     match head {
-        [] | [b'S' | b'G' | b'N'] => if head.is_empty() { Fit::Could } else { Fit::Yes },
+        [] | [b'S' | b'G' | b'N'] => {
+            if head.is_empty() {
+                Fit::Could
+            } else {
+                Fit::Yes
+            }
+        }
         // A typed message: authentication, an error, a notice, or version negotiation.
         [b'R' | b'E' | b'N' | b'v', 0, 0, ..] => Fit::Yes,
         [b'R' | b'E' | b'v'] | [b'R' | b'E' | b'v', 0] => Fit::Could,
@@ -141,7 +152,11 @@ impl Messages {
         *header = Header { left: length.saturating_sub(4), ..Header::default() };
         if untyped {
             self.client = if length == 8 { Client::AwaitsEncryption } else { Client::Typed };
-            return if length > STARTUP_BYTES_MAX || length < 8 { Step::Left } else { Step::Obeys };
+            return if !(8..=STARTUP_BYTES_MAX).contains(&length) {
+                Step::Left
+            } else {
+                Step::Obeys
+            };
         }
         if (4..=MESSAGE_BYTES_MAX).contains(&length) { Step::Obeys } else { Step::Left }
     }

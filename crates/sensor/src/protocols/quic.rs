@@ -53,16 +53,18 @@ fn is_long(datagram: &[u8]) -> bool {
     first & 0x80 != 0 && (version == 0 || is_version(version))
 }
 
-/// Version 1, version 2, the drafts, Facebook's and Google's.
+/// Version 1, version 2, the drafts, Facebook's, Google's, and the reserved ones.
 const fn is_version(version: u32) -> bool {
-    matches!(
-        version,
-        1 | 0x6b33_43cf
-            | 0xff00_0010..=0xff00_0022
-            | 0xface_b000..=0xface_b00f
-            | 0x5130_3430..=0x5130_3539
-            | 0x5430_3530..=0x5430_3539
-    )
+    // Versions that only ask for negotiation: RFC 9000, section 15.
+    version & 0x0f0f_0f0f == 0x0a0a_0a0a
+        || matches!(
+            version,
+            1 | 0x6b33_43cf
+                | 0xff00_0010..=0xff00_0022
+                | 0xface_b000..=0xface_b00f
+                | 0x5130_3430..=0x5130_3539
+                | 0x5430_3530..=0x5430_3539
+        )
 }
 
 /// Google's public header: flags with a version, eight bytes of connection id, `Q0xx`.

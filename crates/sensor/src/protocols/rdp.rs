@@ -12,7 +12,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
     two_sided(packet(heads.opener, REQUEST), packet(heads.answerer, CONFIRM))
 }
@@ -52,6 +51,8 @@ mod tests {
 
     #[test]
     fn a_unit_that_does_not_fit_is_not_rdp() {
-        assert!(Story::of(&[client(b"\x03\0\0\x13\x0d\xe0\0\0"), server(b"\x03")]).names.is_empty());
+        assert!(
+            Story::of(&[client(b"\x03\0\0\x13\x0d\xe0\0\0"), server(b"\x03")]).names.is_empty()
+        );
     }
 }

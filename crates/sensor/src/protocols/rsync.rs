@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn two_greetings_are_rsync() {
-        Story::of(&[server(b"@RSYNCD: 31.0 sha512\n"), client(b"@RSYNCD: 31.0\n")]).is_confirmed("rsync");
+        Story::of(&[server(b"@RSYNCD: 31.0 sha512\n"), client(b"@RSYNCD: 31.0\n")])
+            .is_confirmed("rsync");
     }
 
     #[test]

@@ -12,7 +12,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
     two_sided(
         start_line(heads.opener, METHODS, b"RTSP/"),
@@ -21,8 +20,18 @@ fn probe(heads: Heads<'_>) -> Verdict {
 }
 
 const METHODS: &[&[u8]] = &[
-    b"OPTIONS", b"DESCRIBE", b"ANNOUNCE", b"SETUP", b"PLAY", b"PAUSE", b"TEARDOWN",
-    b"GET_PARAMETER", b"SET_PARAMETER", b"REDIRECT", b"RECORD", b"PLAY_NOTIFY",
+    b"OPTIONS",
+    b"DESCRIBE",
+    b"ANNOUNCE",
+    b"SETUP",
+    b"PLAY",
+    b"PAUSE",
+    b"TEARDOWN",
+    b"GET_PARAMETER",
+    b"SET_PARAMETER",
+    b"REDIRECT",
+    b"RECORD",
+    b"PLAY_NOTIFY",
 ];
 
 #[cfg(test)]
@@ -31,8 +40,11 @@ mod tests {
 
     #[test]
     fn options_are_rtsp() {
-        Story::of(&[client(b"OPTIONS rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"), server(b"RTSP/1.0 200 OK\r\n")])
-            .is_confirmed("rtsp");
+        Story::of(&[
+            client(b"OPTIONS rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"),
+            server(b"RTSP/1.0 200 OK\r\n"),
+        ])
+        .is_confirmed("rtsp");
     }
 
     #[test]

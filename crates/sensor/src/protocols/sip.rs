@@ -12,7 +12,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
     two_sided(
         start_line(heads.opener, METHODS, b"SIP/2.0"),
@@ -21,8 +20,20 @@ fn probe(heads: Heads<'_>) -> Verdict {
 }
 
 const METHODS: &[&[u8]] = &[
-    b"INVITE", b"ACK", b"BYE", b"CANCEL", b"REGISTER", b"OPTIONS", b"SUBSCRIBE", b"NOTIFY",
-    b"PUBLISH", b"INFO", b"MESSAGE", b"REFER", b"PRACK", b"UPDATE",
+    b"INVITE",
+    b"ACK",
+    b"BYE",
+    b"CANCEL",
+    b"REGISTER",
+    b"OPTIONS",
+    b"SUBSCRIBE",
+    b"NOTIFY",
+    b"PUBLISH",
+    b"INFO",
+    b"MESSAGE",
+    b"REFER",
+    b"PRACK",
+    b"UPDATE",
 ];
 
 #[cfg(test)]
@@ -31,8 +42,11 @@ mod tests {
 
     #[test]
     fn a_call_is_sip() {
-        Story::of_datagrams(&[client(b"INVITE sip:a@b SIP/2.0\r\n\r\n"), server(b"SIP/2.0 100 Trying\r\n")])
-            .is_confirmed("sip");
+        Story::of_datagrams(&[
+            client(b"INVITE sip:a@b SIP/2.0\r\n\r\n"),
+            server(b"SIP/2.0 100 Trying\r\n"),
+        ])
+        .is_confirmed("sip");
     }
 
     #[test]

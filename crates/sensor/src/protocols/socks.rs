@@ -62,11 +62,13 @@ fn chooses(head: &[u8]) -> Fit {
 fn asks(head: &[u8]) -> Fit {
     match head {
         [] | [4] => Fit::Could,
-        [4, 1 | 2, rest @ ..] => match rest.get(6..).map(|user| user.iter().position(|b| *b == 0)) {
-            Some(Some(_)) => Fit::Yes,
-            Some(None) if head.len() > USER_BYTES_MAX => Fit::No,
-            Some(None) | None => Fit::Could,
-        },
+        [4, 1 | 2, rest @ ..] => {
+            match rest.get(6..).map(|user| user.iter().position(|b| *b == 0)) {
+                Some(Some(_)) => Fit::Yes,
+                Some(None) if head.len() > USER_BYTES_MAX => Fit::No,
+                Some(None) | None => Fit::Could,
+            }
+        }
         _ => Fit::No,
     }
 }
@@ -75,7 +77,11 @@ fn grants(head: &[u8]) -> Fit {
     match head {
         [] | [0] => Fit::Could,
         [0, 0x5a..=0x5d, ..] => {
-            if head.len() < 8 { Fit::Could } else { Fit::Yes }
+            if head.len() < 8 {
+                Fit::Could
+            } else {
+                Fit::Yes
+            }
         }
         _ => Fit::No,
     }
@@ -208,8 +214,7 @@ mod tests {
 
     #[test]
     fn a_shell_instead_of_a_reply_leaves() {
-        let story =
-            Story::of(&[client(b"\x05\x01\0"), server(b"\x05\0"), server(b"id\n")]);
+        let story = Story::of(&[client(b"\x05\x01\0"), server(b"\x05\0"), server(b"id\n")]);
         story.is_left_by_server();
     }
 }

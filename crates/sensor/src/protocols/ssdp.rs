@@ -12,11 +12,8 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
-    let is = |bytes: &[u8]| {
-        start_line(bytes, &[b"M-SEARCH", b"NOTIFY"], b"HTTP/1.1") == Fit::Yes
-    };
+    let is = |bytes: &[u8]| start_line(bytes, &[b"M-SEARCH", b"NOTIFY"], b"HTTP/1.1") == Fit::Yes;
     match (datagram(heads.opener, is), datagram(heads.answerer, is)) {
         (Fit::No, _) | (_, Fit::No) => Verdict::Never,
         (Fit::Could, Fit::Could) => Verdict::Unsure,

@@ -122,10 +122,6 @@ impl Teller {
         self.story.grammars.push(self.recognizer.grammar());
     }
 
-    pub(super) fn gap(&mut self, side: Side) {
-        self.recognizer.gap(side);
-    }
-
     fn segment(&mut self, side: Side, bytes: &[u8]) {
         self.first = self.first.or(Some(side));
         let head = match side {

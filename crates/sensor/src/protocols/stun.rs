@@ -1,6 +1,6 @@
 //! STUN, by the magic cookie and a length that fits: RFC 8489, section 5.
 
-use observation::{Transport};
+use observation::Transport;
 
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, two_sided};
@@ -8,12 +8,11 @@ use super::{Heads, Verdict};
 
 pub(super) static PROTOCOL: Protocol = Protocol {
     name: "stun",
-    first_bytes: FirstBytes::range(0, 1),
+    first_bytes: FirstBytes::range(0, KIND_MAX),
     transports: Transports::Both,
     probe,
     follow: None,
 };
-
 
 fn probe(heads: Heads<'_>) -> Verdict {
     two_sided(message(heads.opener, heads.transport), message(heads.answerer, heads.transport))
@@ -23,8 +22,8 @@ fn message(head: &[u8], transport: Transport) -> Fit {
     if head.is_empty() {
         return Fit::Could;
     }
-    let Some(([kind, method, high, low], rest)) = head.split_first_chunk::<4>() else {
-        return if matches!(head, [0 | 1, ..]) && transport != Transport::Udp {
+    let Some(([kind, _, high, low], rest)) = head.split_first_chunk::<4>() else {
+        return if matches!(head, [0..=KIND_MAX, ..]) && transport != Transport::Udp {
             Fit::Could
         } else {
             Fit::No
@@ -35,7 +34,7 @@ fn message(head: &[u8], transport: Transport) -> Fit {
         Transport::Udp => head.len() == length + HEADER_BYTES && rest.starts_with(COOKIE),
         _ => COOKIE.starts_with(rest) || rest.starts_with(COOKIE),
     };
-    match (*kind <= 1 && *method <= METHOD_MAX_LOW && length % 4 == 0 && fits, rest.len()) {
+    match (*kind <= KIND_MAX && fits, rest.len()) {
         (false, _) => Fit::No,
         (true, 0..4) => Fit::Could,
         (true, _) => Fit::Yes,
@@ -44,8 +43,8 @@ fn message(head: &[u8], transport: Transport) -> Fit {
 
 const HEADER_BYTES: usize = 20;
 const COOKIE: &[u8] = &[0x21, 0x12, 0xa4, 0x42];
-/// Methods are small; the class is in bits 4 and 8.
-const METHOD_MAX_LOW: u8 = 0x1f;
+/// The first two bits are zero.
+const KIND_MAX: u8 = 0x3f;
 
 #[cfg(test)]
 mod tests {
@@ -65,6 +64,10 @@ mod tests {
 
     #[test]
     fn another_cookie_is_not_stun() {
-        assert!(Story::of_datagrams(&[client(b"\0\x01\0\0\x21\x12\xa4\x43abcdefghijkl")]).names.is_empty());
+        assert!(
+            Story::of_datagrams(&[client(b"\0\x01\0\0\x21\x12\xa4\x43abcdefghijkl")])
+                .names
+                .is_empty()
+        );
     }
 }

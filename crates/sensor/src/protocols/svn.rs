@@ -12,7 +12,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
     two_sided(literal(heads.opener, b"( 2 ( "), literal(heads.answerer, b"( success ( "))
 }
@@ -23,8 +22,11 @@ mod tests {
 
     #[test]
     fn a_greeting_and_its_answer_are_svn() {
-        Story::of(&[server(b"( success ( 2 2 ( ) ( edit-pipeline ) ) ) "), client(b"( 2 ( edit-pipeline ) 9:svn://a/b ) ")])
-            .is_confirmed("svn");
+        Story::of(&[
+            server(b"( success ( 2 2 ( ) ( edit-pipeline ) ) ) "),
+            client(b"( 2 ( edit-pipeline ) 9:svn://a/b ) "),
+        ])
+        .is_confirmed("svn");
     }
 
     #[test]

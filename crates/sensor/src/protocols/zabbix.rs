@@ -12,7 +12,6 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     follow: None,
 };
 
-
 fn probe(heads: Heads<'_>) -> Verdict {
     two_sided(header(heads.opener), header(heads.answerer))
 }
@@ -32,8 +31,11 @@ mod tests {
 
     #[test]
     fn two_headers_are_zabbix() {
-        Story::of(&[client(b"ZBXD\x01\x02\0\0\0\0\0\0\0{}"), server(b"ZBXD\x01\x02\0\0\0\0\0\0\0{}")])
-            .is_confirmed("zabbix");
+        Story::of(&[
+            client(b"ZBXD\x01\x02\0\0\0\0\0\0\0{}"),
+            server(b"ZBXD\x01\x02\0\0\0\0\0\0\0{}"),
+        ])
+        .is_confirmed("zabbix");
     }
 
     #[test]

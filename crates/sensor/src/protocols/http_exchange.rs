@@ -1,0 +1,325 @@
+//! HTTP/1 message by message: RFC 9112.
+//!
+//! After a request only another request may come, after a response only another response:
+//! a conversation that turns into something else leaves its grammar there.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+use observation::Side;
+
+use super::Heard;
+use super::follow::{Both, Context, Next, Step};
+use super::http::{VERSION, begins_field, begins_request, is_field, is_request_line, status};
+use super::lines::{Expect, LINE_BYTES_MAX, Talk};
+use super::words::{Fit, decimal, hexadecimal, is_text, literal};
+
+/// What both sides are in the middle of.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    /// Who requests; known with the first bytes.
+    client: Option<Side>,
+    messages: Both<Message>,
+    /// The request whose header is being read.
+    building: Option<Request>,
+    /// Requests without a response, oldest first, at most `REQUEST_COUNT_MAX`.
+    pending: VecDeque<Request>,
+    /// Whether a request has been seen at all.
+    requested: Requested,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Requested {
+    #[default]
+    NotYet,
+    Seen,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Message {
+    part: Part,
+    length: Option<u64>,
+    coding: Coding,
+    upgrade: Upgrade,
+    status: u16,
+    blank_lines: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Start,
+    Header,
+    Body(u64),
+    ChunkSize,
+    Chunk(u64),
+    ChunkEnd,
+    Trailer,
+    ToTheEnd,
+    /// After a gap: lines are passed over until one starts a message.
+    Seeking,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Coding {
+    #[default]
+    Identity,
+    Chunked,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Upgrade {
+    #[default]
+    None,
+    Websocket,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    line: String,
+    host: String,
+    agent: String,
+}
+
+impl Request {
+    fn method(&self) -> &str {
+        self.line.split(' ').next().unwrap_or_default()
+    }
+
+    fn target(&self) -> &str {
+        let rest = self.line.get(self.method().len()..).unwrap_or_default().trim_start();
+        rest.rsplit_once(' ').map_or(rest, |(target, _)| target)
+    }
+
+    fn tell(&self, status: u16, context: &mut Context<'_>) {
+        (context.heard)(Heard::Http {
+            method: self.method(),
+            host: &self.host,
+            target: self.target(),
+            user_agent: &self.agent,
+            status,
+        });
+    }
+}
+
+impl Talk for Exchange {
+    fn expects(&self, side: Side) -> Expect {
+        match self.messages.of(side).part {
+            Part::Body(count) | Part::Chunk(count) => Expect::Payload(count),
+            // Until the connection closes everything is body.
+            Part::ToTheEnd => Expect::Payload(u64::MAX),
+            _ => Expect::Line,
+        }
+    }
+
+    fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
+        let client = self.client(side, line);
+        self.client = Some(client);
+        let message = self.messages.of_mut(side);
+        match message.part {
+            Part::Start | Part::Seeking if side == client => self.request_line(side, line),
+            Part::Start | Part::Seeking => self.status_line(side, line, context),
+            Part::Header if line.is_empty() => self.header_end(side, context),
+            Part::Header => self.field(side, line),
+            Part::ChunkSize => message.chunk_size(line),
+            Part::ChunkEnd => message.chunk_end(line),
+            Part::Trailer if line.is_empty() => message.finish(),
+            Part::Trailer if is_field(line) => Step::Obeys,
+            _ => Step::Left,
+        }
+    }
+
+    fn begun(&self, side: Side, part: &[u8]) -> Step {
+        let fits = match self.messages.of(side).part {
+            Part::Start if side == self.client(side, part) => begins_request(part),
+            Part::Start => literal(part, VERSION).possible(),
+            Part::Header | Part::Trailer => begins_field(part),
+            Part::ChunkSize => hexadecimal(part.split(|b| *b == b';').next().unwrap_or(part))
+                .is_some_and(|_| is_text(part)),
+            Part::ChunkEnd => false,
+            Part::Seeking => return Step::Unchecked,
+            Part::Body(_) | Part::Chunk(_) | Part::ToTheEnd => true,
+        };
+        if fits { Step::Obeys } else { Step::Left }
+    }
+
+    fn payload(&mut self, side: Side, count: u64) {
+        let message = self.messages.of_mut(side);
+        message.part = match message.part {
+            Part::Body(left) if left <= count => Part::Start,
+            Part::Body(left) => Part::Body(left - count),
+            Part::Chunk(left) if left <= count => Part::ChunkEnd,
+            Part::Chunk(left) => Part::Chunk(left - count),
+            other => other,
+        };
+    }
+
+    fn gap(&mut self, side: Side) {
+        let message = self.messages.of_mut(side);
+        if message.part != Part::ToTheEnd {
+            *message = Message { part: Part::Seeking, ..Message::default() };
+        }
+        // Which response belongs to which request can no longer be told.
+        self.requested = Requested::NotYet;
+    }
+
+    fn end(&mut self, context: &mut Context<'_>) {
+        for request in self.pending.drain(..).chain(self.building.take()) {
+            request.tell(0, context);
+        }
+    }
+}
+
+impl Exchange {
+    fn client(&self, side: Side, bytes: &[u8]) -> Side {
+        self.client.unwrap_or_else(|| {
+            if literal(bytes, VERSION) == Fit::Yes { side.other() } else { side }
+        })
+    }
+
+    fn request_line(&mut self, side: Side, line: &[u8]) -> Step {
+        let message = self.messages.of_mut(side);
+        if line.is_empty() && message.blank_lines < BLANK_LINE_COUNT_MAX {
+            // RFC 9112, section 2.2: a stray line end before a request is to be ignored.
+            message.blank_lines += 1;
+            return Step::Obeys;
+        }
+        if !is_request_line(line) {
+            return if message.part == Part::Seeking { Step::Unchecked } else { Step::Left };
+        }
+        *message = Message { part: Part::Header, ..Message::default() };
+        self.requested = Requested::Seen;
+        self.building = Some(Request { line: text(line, LINE_BYTES_MAX), ..Request::default() });
+        Step::Obeys
+    }
+
+    fn status_line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
+        let message = self.messages.of_mut(side);
+        let Some(status) = status(line) else {
+            return if message.part == Part::Seeking { Step::Unchecked } else { Step::Left };
+        };
+        *message = Message { part: Part::Header, status, ..Message::default() };
+        let asked = !self.pending.is_empty() || self.building.is_some();
+        let unseen = self.requested == Requested::NotYet;
+        // A server may give up waiting for a request; it may not answer one that nobody sent.
+        if !asked && !unseen && status != REQUEST_TIMEOUT {
+            return Step::Left;
+        }
+        if (status >= 200 || status == SWITCHING)
+            && let Some(request) = self.pending.front().or(self.building.as_ref())
+        {
+            request.tell(status, context);
+        }
+        Step::Obeys
+    }
+
+    fn field(&mut self, side: Side, line: &[u8]) -> Step {
+        if !is_field(line) {
+            return Step::Left;
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return Step::Obeys };
+        let name = line.get(..colon).unwrap_or_default();
+        let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
+        let message = self.messages.of_mut(side);
+        if name.eq_ignore_ascii_case(b"content-length") {
+            message.length = decimal(value);
+            return if message.length.is_some() { Step::Obeys } else { Step::Left };
+        }
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if value.to_ascii_lowercase().ends_with(b"chunked") {
+                message.coding = Coding::Chunked;
+            }
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            if value.eq_ignore_ascii_case(b"websocket") {
+                message.upgrade = Upgrade::Websocket;
+            }
+        } else if let Some(request) = self.building.as_mut().filter(|_| self.client == Some(side)) {
+            if name.eq_ignore_ascii_case(b"host") {
+                request.host = text(value, HOST_BYTES_MAX);
+            } else if name.eq_ignore_ascii_case(b"user-agent") {
+                request.agent = text(value, AGENT_BYTES_MAX);
+            }
+        }
+        Step::Obeys
+    }
+
+    fn header_end(&mut self, side: Side, context: &mut Context<'_>) -> Step {
+        if self.client != Some(side) {
+            return self.response_header_end(side);
+        }
+        let message = self.messages.of_mut(side);
+        message.part = match (message.coding, message.length) {
+            (Coding::Chunked, _) => Part::ChunkSize,
+            (Coding::Identity, Some(1..)) => Part::Body(message.length.unwrap_or_default()),
+            (Coding::Identity, _) => Part::Start,
+        };
+        if let Some(request) = self.building.take() {
+            if self.pending.len() == REQUEST_COUNT_MAX
+                && let Some(oldest) = self.pending.pop_front()
+            {
+                oldest.tell(0, context);
+            }
+            self.pending.push_back(request);
+        }
+        Step::Obeys
+    }
+
+    fn response_header_end(&mut self, side: Side) -> Step {
+        let message = self.messages.of_mut(side);
+        if message.status < 200 && message.status != SWITCHING {
+            message.part = Part::Start;
+            return Step::Obeys;
+        }
+        let request = self.pending.pop_front().or_else(|| self.building.take());
+        let method = request.as_ref().map_or("", Request::method);
+        let tunnels = method == "CONNECT" && (200..300).contains(&message.status);
+        if message.status == SWITCHING && message.upgrade == Upgrade::Websocket {
+            return Step::Becomes(Next::Websocket, 0);
+        }
+        if message.status == SWITCHING || tunnels {
+            return Step::Becomes(Next::Tunnel, 0);
+        }
+        let bodiless = method == "HEAD" || matches!(message.status, 204 | 304);
+        message.part = match (message.coding, message.length) {
+            _ if bodiless => Part::Start,
+            (Coding::Chunked, _) => Part::ChunkSize,
+            (Coding::Identity, None) => Part::ToTheEnd,
+            (Coding::Identity, Some(0)) => Part::Start,
+            (Coding::Identity, Some(length)) => Part::Body(length),
+        };
+        Step::Obeys
+    }
+}
+
+impl Message {
+    fn chunk_size(&mut self, line: &[u8]) -> Step {
+        let size = line.split(|byte| *byte == b';').next().unwrap_or(line).trim_ascii();
+        self.part = match hexadecimal(size) {
+            Some(0) => Part::Trailer,
+            Some(size) => Part::Chunk(size),
+            None => return Step::Left,
+        };
+        Step::Obeys
+    }
+
+    fn chunk_end(&mut self, line: &[u8]) -> Step {
+        self.part = Part::ChunkSize;
+        if line.is_empty() { Step::Obeys } else { Step::Left }
+    }
+
+    fn finish(&mut self) -> Step {
+        self.part = Part::Start;
+        Step::Obeys
+    }
+}
+
+fn text(bytes: &[u8], bytes_max: usize) -> String {
+    String::from_utf8_lossy(bytes.get(..bytes_max).unwrap_or(bytes)).into_owned()
+}
+
+const HOST_BYTES_MAX: usize = 255;
+const AGENT_BYTES_MAX: usize = 256;
+const REQUEST_COUNT_MAX: usize = 32;
+const BLANK_LINE_COUNT_MAX: u8 = 2;
+const SWITCHING: u16 = 101;
+const REQUEST_TIMEOUT: u16 = 408;
