@@ -110,7 +110,7 @@ impl Job<'_> {
         let mut totals = Totals::of_packets(&reading, &tally);
         logs.add_to(&mut totals);
         totals.alerts = judge.finish()?;
-        totals.dropped("evicted from the engine", judge.tally().evicted_count);
+        totals.forgotten("older names and flows forgotten", judge.tally().evicted_count);
         Ok(totals)
     }
 }

@@ -126,7 +126,12 @@ impl Lanes {
         for index in 0..count {
             let (work, to_do) = sync_channel(BLOCKS_UNDER_WAY_MAX);
             let (told, answers) = sync_channel(BLOCKS_UNDER_WAY_MAX);
-            let limits = limits.divided_by(u32::from(count));
+            // Lanes share one budget; what one flow may hold does not depend on them.
+            let limits = Limits {
+                reorder_flow_bytes_max: limits.reorder_flow_bytes_max,
+                port_count_max: limits.port_count_max,
+                ..limits.divided_by(u32::from(count))
+            };
             let sensor = Sensor::new(limits, seed, Lane { index, count });
             let thread = Builder::new()
                 .name(format!("lane-{index}"))

@@ -63,6 +63,11 @@ impl Totals {
         self.reason(why, count);
     }
 
+    /// Counts what a limit made room for: older state, not input. It is said and is no damage.
+    pub(crate) fn forgotten(&mut self, what: &'static str, count: u64) {
+        self.reason(what, count);
+    }
+
     fn reason(&mut self, why: &'static str, count: u64) {
         if count > 0 {
             self.reasons.push((why, count));
