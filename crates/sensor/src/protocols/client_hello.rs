@@ -220,3 +220,33 @@ const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALPN: u16 = 16;
 const EARLY_DATA: u16 = 42;
 pub(super) const SUPPORTED_VERSIONS: u16 = 43;
+
+#[cfg(test)]
+mod tests {
+    use super::{Carrier, ClientHello};
+
+    const BEFORE: &[u8] = &[
+        3, 3, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+        7, 7, 7, 7, 0,
+    ];
+
+    #[test]
+    fn without_ciphers_and_extensions_both_hashes_are_zeros() {
+        let body = [BEFORE, &[0, 0, 1, 0]].concat();
+        let hello = ClientHello::parse(&body).unwrap();
+        assert_eq!(hello.ja4(Carrier::Tcp), "t12i000000_000000000000_000000000000");
+    }
+
+    #[test]
+    fn cut_short_it_is_none() {
+        assert!(ClientHello::parse(BEFORE).is_none());
+    }
+
+    #[test]
+    fn what_is_no_ascii_in_an_alpn_becomes_a_nine() {
+        let alpn = [0, 16, 0, 5, 0, 3, 2, 0xff, 0xfe];
+        let body = [BEFORE, &[0, 2, 0x13, 1, 1, 0, 0, 9], &alpn].concat();
+        let hello = ClientHello::parse(&body).unwrap();
+        assert!(hello.ja4(Carrier::Tcp).starts_with("t12i010199_"));
+    }
+}

@@ -244,3 +244,87 @@ impl Question {
 const QUERY_BYTES_MIN: usize = 17;
 const MESSAGE_BYTES_MAX: usize = 8192;
 const QUESTION_COUNT_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use observation::Side;
+
+    use crate::protocols::story::{Story, client, server};
+
+    const ASKS: &[u8; 29] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07eXample\x03com\0\0\x01\0\x01";
+    const ANSWERS: &[u8; 45] =
+        b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0\x07eXample\x03com\0\0\x01\0\x01\
+        \xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc6\x33\x64\x0a";
+    const HEARD: &str = r#"name: "example.com", query_type: 1, response_code: Some(0), answers: [DnsAnswer { ttl_s: 60, data: Address(198.51.100.10) }] }"#;
+
+    #[test]
+    fn a_question_and_its_answer_are_dns() {
+        let story = Story::of_datagrams(&[client(ASKS), server(ANSWERS)]);
+        story.is_confirmed("dns");
+        story.is_obeyed_after(0);
+        assert!(story.facts[0].ends_with(HEARD), "{story:?}");
+    }
+
+    #[test]
+    fn dns_over_tcp_is_dns() {
+        let framed =
+            |message: &[u8]| [&[0, u8::try_from(message.len()).unwrap()], message].concat();
+        let (asks, answers) = (framed(ASKS), framed(ANSWERS));
+        let story = Story::of(&[(Side::Originator, &asks), (Side::Responder, &answers)]);
+        story.is_confirmed("dns");
+        assert!(story.facts[0].ends_with(HEARD), "{story:?}");
+        Story::of(&[(Side::Originator, &asks), server(b"id\n")]).is_left_by_server();
+    }
+
+    #[test]
+    fn a_question_without_answer_is_told_at_the_end() {
+        let story = Story::of_datagrams(&[client(ASKS), client(ASKS)]);
+        story.is_only_proposed("dns");
+        assert_eq!(story.facts.len(), 1);
+        assert!(story.facts[0].contains("response_code: None"));
+    }
+
+    #[test]
+    fn dns_cut_short_is_unsure() {
+        assert!(Story::of_datagrams(&[(Side::Originator, &ASKS[..20])]).names.is_empty());
+    }
+
+    #[test]
+    fn text_is_not_dns_and_text_behind_a_question_leaves() {
+        assert!(Story::of_datagrams(&[client(b"cat /etc/passwd; id; uname -a")]).names.is_empty());
+        Story::of_datagrams(&[client(ASKS), server(b"id\n")]).names.is_empty();
+        let story = Story::of_datagrams(&[client(ASKS), server(b"cat /etc/passwd; uname -a")]);
+        story.is_left_by_server();
+    }
+
+    #[test]
+    fn a_name_that_points_at_itself_ends() {
+        let mut answers = *ANSWERS;
+        answers[30] = 29;
+        let story = Story::of_datagrams(&[client(ASKS), server(&answers)]);
+        story.is_left_by_server();
+    }
+
+    #[test]
+    fn odd_bytes_in_names_are_escaped() {
+        let story = Story::of_datagrams(&[client(
+            b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x04_a.\x1b\0\0\x10\0\x01",
+        )]);
+        assert!(story.facts[0].contains(r#"name: "_a\\046\\027""#), "{story:?}");
+    }
+
+    #[test]
+    fn questions_beyond_the_limit_are_given_up_in_order() {
+        let asks: Vec<[u8; 29]> = (0..40)
+            .map(|id| {
+                let mut datagram = *ASKS;
+                datagram[1] = id;
+                datagram
+            })
+            .collect();
+        let turns: Vec<_> = asks.iter().map(|ask| (Side::Originator, &ask[..])).collect();
+        assert_eq!(Story::of_datagrams(&turns).facts.len(), 40);
+    }
+}

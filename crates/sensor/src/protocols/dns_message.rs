@@ -100,9 +100,9 @@ impl<'a> Message<'a> {
         if self.counts.questions == 0 { String::new() } else { self.name_from(self.name_at) }
     }
 
-    /// The first name in the message: of the question, or of the first record.
-    pub(super) fn first_name(&self) -> String {
-        self.name_from(self.name_at)
+    /// The labels of the first name in the message: of the question, or of the first record.
+    pub(super) fn first_labels(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.labels(self.name_at)
     }
 
     /// At most `ANSWER_COUNT_MAX` answers.
@@ -208,32 +208,42 @@ impl<'a> Message<'a> {
 
     /// The name at `at`, lower case, without its last dot, what is no letter, digit, hyphen or
     /// underscore escaped.
-    fn name_from(&self, mut at: usize) -> String {
+    fn name_from(&self, at: usize) -> String {
         let mut name = String::new();
-        let (mut wire_bytes, mut limit) = (0, self.bytes.len());
-        while let Some(length) = self.bytes.get(at).copied().map(usize::from) {
-            if length >> 6 == 3 {
-                let Some(low) = self.bytes.get(at + 1) else { break };
-                let target = (length & 63) << 8 | usize::from(*low);
-                // Each pointer leads further back than the one before, so that there is an end.
-                if target >= at.min(limit) {
-                    break;
-                }
-                (at, limit) = (target, target);
-                continue;
-            }
-            wire_bytes += 1 + length;
-            let label = self.bytes.get(at + 1..at + 1 + length).unwrap_or_default();
-            if length == 0 || length > 63 || wire_bytes > NAME_BYTES_MAX || label.is_empty() {
-                break;
-            }
+        for label in self.labels(at) {
             if !name.is_empty() {
                 name.push('.');
             }
             push_label(&mut name, label);
-            at += 1 + length;
         }
         name
+    }
+
+    /// The labels of the name at `at`, at most `NAME_BYTES_MAX` bytes of them.
+    fn labels(&self, mut at: usize) -> impl Iterator<Item = &'a [u8]> {
+        let bytes = self.bytes;
+        let (mut wire_bytes, mut limit) = (0, bytes.len());
+        core::iter::from_fn(move || {
+            loop {
+                let length = usize::from(*bytes.get(at)?);
+                if length >> 6 == 3 {
+                    let target = (length & 63) << 8 | usize::from(*bytes.get(at + 1)?);
+                    // Each pointer leads further back than the one before: there is an end.
+                    if target >= at.min(limit) {
+                        return None;
+                    }
+                    (at, limit) = (target, target);
+                    continue;
+                }
+                wire_bytes += 1 + length;
+                if length == 0 || length > 63 || wire_bytes > NAME_BYTES_MAX {
+                    return None;
+                }
+                let label = bytes.get(at + 1..at + 1 + length)?;
+                at += 1 + length;
+                return Some(label);
+            }
+        })
     }
 }
 

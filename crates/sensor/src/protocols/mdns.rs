@@ -30,8 +30,7 @@ fn is_mdns(datagram: &[u8]) -> bool {
     let [0, 0, ..] = datagram else { return false };
     let Read::Whole(message) = Message::read(datagram) else { return false };
     // A response repeats no question; its first record's name stands where the question would.
-    let name = message.first_name();
-    name.ends_with("local") || name.ends_with(".in-addr.arpa") || name.ends_with(".ip6.arpa")
+    matches!(message.first_labels().last(), Some(b"local" | b"arpa"))
 }
 
 #[cfg(test)]

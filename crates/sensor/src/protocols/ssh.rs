@@ -177,3 +177,70 @@ const NEWKEYS: u8 = 21;
 const USERAUTH: u8 = 50;
 const PRINTABLE_RUN_MAX: u32 = 32;
 const CIPHERTEXT_LOOK_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use observation::Side;
+
+    use crate::protocols::story::{Story, Turn, client, server};
+
+    const BANNERS: [Turn<'_>; 2] = [
+        (Side::Responder, b"SSH-2.0-OpenSSH_9.2\r\n"),
+        (Side::Originator, b"SSH-2.0-dropbear\r\n"),
+    ];
+    const KEXINIT: &[u8; 16] = b"\0\0\0\x0c\x04\x14abcdef\0\0\0\0";
+    const NEWKEYS: &[u8; 16] = b"\0\0\0\x0c\x0a\x15\0\0\0\0\0\0\0\0\0\0";
+
+    #[test]
+    fn banners_and_key_exchange_are_ssh() {
+        let [server_banner, client_banner] = BANNERS;
+        let story = Story::of(&[
+            server_banner,
+            client_banner,
+            server(KEXINIT),
+            client(KEXINIT),
+            server(NEWKEYS),
+            client(NEWKEYS),
+            server(b"\x91\x02\xf3\xc4\x05\xe6abc\x07\x98"),
+        ]);
+        story.is_confirmed("ssh");
+        story.is_obeyed_after(0);
+    }
+
+    #[test]
+    fn ssh_cut_short_is_unsure() {
+        assert!(Story::of(&[server(b"SSH")]).names.is_empty());
+    }
+
+    #[test]
+    fn banners_and_then_a_shell_leave() {
+        let [server_banner, client_banner] = BANNERS;
+        Story::of(&[server_banner, client_banner, server(b"id\n")]).is_left_by_server();
+        let story =
+            Story::of(&[server_banner, client_banner, server(KEXINIT), client(b"uid=0(root)\n")]);
+        story.is_left_by_client();
+        // A first packet that is no KEXINIT.
+        Story::of(&[server_banner, client_banner, server(NEWKEYS)]).is_left_by_server();
+    }
+
+    #[test]
+    fn a_faked_key_exchange_before_a_shell_leaves() {
+        let [server_banner, client_banner] = BANNERS;
+        let story = Story::of(&[
+            server_banner,
+            client_banner,
+            server(KEXINIT),
+            client(KEXINIT),
+            server(NEWKEYS),
+            server(b"cat /etc/passwd; uname -a; ls -la /root\n"),
+        ]);
+        story.is_left_by_server();
+    }
+
+    #[test]
+    fn a_greeting_alone_is_only_proposed() {
+        let [server_banner, _] = BANNERS;
+        Story::of(&[server_banner]).is_only_proposed("ssh");
+        Story::of(&[server_banner, client(b"uid=0(root)\n")]).is_left_by_client();
+    }
+}

@@ -354,3 +354,119 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// A larger ClientHello is followed and not fingerprinted.
 const HELLO_BYTES_MAX: usize = 1 << 14;
 const _: () = assert!(HELLO_BYTES_MAX <= MESSAGE_BYTES_MAX);
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use observation::Side;
+
+    use crate::protocols::story::Story;
+
+    /// A handshake record with one message.
+    fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(body.len()).unwrap();
+        let mut bytes = [&[22, 3, 3][..], &(length + 4).to_be_bytes(), &[kind, 0]].concat();
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(body.len()).unwrap();
+        [&[kind, 3, 3][..], &length.to_be_bytes(), body].concat()
+    }
+
+    fn client_hello(extensions: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(extensions.len()).unwrap();
+        let ciphers = b"\0\x06\x13\x01\x13\x02\x0a\x0a\x01\0";
+        let fixed = [&[3, 3][..], &[7; 32], &[0], ciphers, &length.to_be_bytes()].concat();
+        handshake(1, &[&fixed, extensions].concat())
+    }
+
+    fn server_hello(extensions: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(extensions.len()).unwrap();
+        let fixed = [&[3, 3][..], &[8; 32], &[0], &[0x13, 1, 0], &length.to_be_bytes()].concat();
+        handshake(2, &[&fixed, extensions].concat())
+    }
+
+    const NAME_AND_ALPN: &[u8] =
+        b"\0\0\0\x0a\0\x08\0\0\x05a.bcd\0\x10\0\x05\0\x03\x02h2\0\x2b\0\x03\x02\x03\x04";
+    const CHOOSES_13: &[u8] = b"\0\x2b\0\x02\x03\x04";
+    const SHELL: &[u8] = b"cat /etc/passwd; uname -a; ls -la /root\n";
+
+    fn of(turns: &[(Side, Vec<u8>)]) -> Story {
+        let turns: Vec<_> = turns.iter().map(|(side, bytes)| (*side, &**bytes)).collect();
+        Story::of(&turns)
+    }
+
+    use Side::{Originator as C, Responder as S};
+
+    #[test]
+    fn two_hellos_are_tls_with_name_and_fingerprint() {
+        let story = of(&[
+            (C, client_hello(NAME_AND_ALPN)),
+            (S, server_hello(CHOOSES_13)),
+            (S, record(20, &[1])),
+            (S, record(23, &[0x91, 0xf2, 0x03, 0xc4])),
+            (C, record(23, &[0x91, 0xf2, 0x03, 0xc4])),
+        ]);
+        story.is_confirmed("tls");
+        story.is_obeyed_after(0);
+        assert_eq!(
+            story.facts,
+            [
+                r#"Tls { server_name: "a.bcd", alpn: "h2", ja4: "t13d0203h2_62ed6f6ca7ad_b9a491fefe05" }"#
+            ]
+        );
+        assert_eq!(story.ja4.as_deref(), Some("t13d0203h2_62ed6f6ca7ad_b9a491fefe05"));
+    }
+
+    #[test]
+    fn tls_cut_short_is_unsure() {
+        assert!(Story::of(&[(C, b"\x16\x03\x01\x02\0\x01")]).names.is_empty());
+    }
+
+    #[test]
+    fn application_data_without_handshake_is_not_tls() {
+        assert!(of(&[(C, record(23, SHELL)), (S, record(23, SHELL))]).names.is_empty());
+    }
+
+    #[test]
+    fn a_client_hello_and_then_a_shell_leaves() {
+        let hello = (C, client_hello(NAME_AND_ALPN));
+        of(&[hello.clone(), (S, b"id\n".to_vec())]).is_left_by_server();
+        // No ServerHello before the data.
+        of(&[hello.clone(), (S, record(23, &[0x91; 40]))]).is_left_by_server();
+        of(&[hello.clone(), (C, record(23, &[0x91; 40]))]).is_left_by_client();
+        // A refusal is an answer.
+        let story = of(&[hello, (S, record(21, &[2, 40]))]);
+        story.is_confirmed("tls");
+        story.is_obeyed_after(0);
+    }
+
+    #[test]
+    fn readable_application_data_leaves() {
+        let story = of(&[
+            (C, client_hello(NAME_AND_ALPN)),
+            (S, server_hello(CHOOSES_13)),
+            (S, record(23, SHELL)),
+        ]);
+        story.is_left_by_server();
+    }
+
+    #[test]
+    fn data_before_the_cipher_is_changed_leaves_tls_1_2() {
+        let story =
+            of(&[(C, client_hello(b"")), (S, server_hello(b"")), (C, record(23, &[0x91; 40]))]);
+        story.is_left_by_client();
+    }
+
+    #[test]
+    fn a_hello_in_many_records_has_the_same_fingerprint() {
+        let whole = client_hello(NAME_AND_ALPN);
+        let split = [record(22, &whole[5..9]), record(22, &whole[9..])].concat();
+        // The probe wants to see the message's type in the first record.
+        assert_eq!(of(&[(C, split)]).ja4, of(&[(C, whole)]).ja4);
+    }
+}
