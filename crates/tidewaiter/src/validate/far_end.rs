@@ -47,6 +47,7 @@ pub(crate) struct Reached {
 pub(crate) struct FarEnd {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    listening: Vec<SocketAddr>,
     /// Ports that could not be listened on, and why.
     pub(crate) missing: Vec<String>,
 }
@@ -65,7 +66,8 @@ impl FarEnd {
             session_count: AtomicUsize::new(0),
             reached: Mutex::default(),
         });
-        let mut this = Self { shared, threads: Vec::new(), missing: Vec::new() };
+        let mut this =
+            Self { shared, threads: Vec::new(), listening: Vec::new(), missing: Vec::new() };
         let socket = udp(address, 53)
             .with_context(|| format!("the resolver cannot listen on {address} port 53 (udp)"))?;
         let names = to.names.clone();
@@ -73,7 +75,10 @@ impl FarEnd {
         for &port in &to.ports {
             let speaks = if to.http_ports.contains(&port) { Speaks::Second } else { Speaks::First };
             match tcp(address, port) {
-                Ok(listener) => this.spawn(move |shared| accept(&listener, speaks, shared))?,
+                Ok(listener) => {
+                    this.listening.push(SocketAddr::from((address, port)));
+                    this.spawn_accept(listener, speaks)?;
+                }
                 Err(error) => this.missing.push(format!("{address} port {port} (tcp): {error}")),
             }
             if port == 53 {
@@ -92,6 +97,15 @@ impl FarEnd {
         std::mem::take(&mut *self.shared.reached())
     }
 
+    /// Its thread waits in the kernel and is not waited for: should its address vanish with the
+    /// network, nobody can wake it any more.
+    fn spawn_accept(&mut self, listener: TcpListener, speaks: Speaks) -> anyhow::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("far-end".into());
+        let spawned = thread.spawn(move || accept(&listener, speaks, &shared));
+        spawned.map(|_| ()).context("starting the far end")
+    }
+
     fn spawn(&mut self, work: impl FnOnce(&Arc<Shared>) + Send + 'static) -> anyhow::Result<()> {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name("far-end".into()).spawn(move || work(&shared));
@@ -103,6 +117,10 @@ impl FarEnd {
 impl Drop for FarEnd {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
+        for address in &self.listening {
+            // Wakes the thread that waits for the next client there.
+            let _ = TcpStream::connect_timeout(address, TICK);
+        }
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -142,9 +160,7 @@ fn udp(address: Ipv4Addr, port: u16) -> std::io::Result<UdpSocket> {
 }
 
 fn tcp(address: Ipv4Addr, port: u16) -> std::io::Result<TcpListener> {
-    let listener = TcpListener::bind((address, port))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    TcpListener::bind((address, port))
 }
 
 fn resolve(socket: &UdpSocket, names: &BTreeSet<String>, address: Ipv4Addr, shared: &Arc<Shared>) {
@@ -167,11 +183,13 @@ fn datagram<'b>(socket: &UdpSocket, buffer: &'b mut [u8]) -> Option<(&'b [u8], S
 }
 
 fn accept(listener: &TcpListener, speaks: Speaks, shared: &Arc<Shared>) {
-    /// A literal `telnet` without input lives 20 ms: the first word must not wait for a tick.
-    const ACCEPT_TICK: Duration = Duration::from_millis(1);
-    while !shared.stopped() {
-        let Ok((stream, _)) = listener.accept() else {
-            thread::sleep(ACCEPT_TICK);
+    // A literal `telnet` without input lives 20 ms: the first word must not wait for a tick.
+    for stream in listener.incoming() {
+        if shared.stopped() {
+            return;
+        }
+        let Ok(stream) = stream else {
+            thread::sleep(TICK);
             continue;
         };
         if shared.session_count.fetch_add(1, Ordering::Relaxed) >= SESSION_COUNT_MAX {
@@ -196,7 +214,6 @@ fn accept(listener: &TcpListener, speaks: Speaks, shared: &Arc<Shared>) {
 
 /// An operator at a raw connection: commands at once, thinks over each answer, then goes on.
 fn operate(mut stream: TcpStream, shared: &Arc<Shared>) -> std::io::Result<()> {
-    stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TICK))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -215,7 +232,6 @@ fn operate(mut stream: TcpStream, shared: &Arc<Shared>) -> std::io::Result<()> {
 }
 
 fn serve_page(mut stream: TcpStream, shared: &Arc<Shared>) -> std::io::Result<()> {
-    stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(TICK))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     if hear(&mut stream, shared, REQUEST_WAIT)? == Heard::Something {

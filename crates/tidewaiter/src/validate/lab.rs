@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
@@ -14,6 +16,11 @@ const LABEL: &str = "tidewaiter.validate";
 /// From this Docker on, a container in an internal network is not led to another resolver, so that
 /// the names are also written into its hosts file.
 const FORWARDS_NO_MORE_MAJOR: u32 = 25;
+
+/// How long a network is tried to be removed.
+const NETWORK_IN_USE_MAX: Duration = Duration::from_secs(5);
+/// The runtime takes two networks of one name, so that every token is another.
+static MADE_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A network without a way out, and what runs in it. All of it is removed when this is dropped.
 pub(crate) struct Lab {
@@ -45,7 +52,9 @@ pub(crate) struct Prepared {
 impl Lab {
     /// Makes the network.
     pub(crate) fn make(program: Program) -> anyhow::Result<Self> {
-        let token = format!("{}-{}", std::process::id(), crate::timestamp::now().as_millis());
+        let (millis, number) =
+            (crate::timestamp::now().as_millis(), MADE_COUNT.fetch_add(1, Ordering::Relaxed));
+        let token = format!("{}-{millis}-{number}", std::process::id());
         let network = format!("tidewaiter-validate-{token}");
         let scratch = tempfile::tempdir().context("making a scratch folder")?;
         let mut lab = Self {
@@ -188,10 +197,20 @@ fn remove_labelled(program: Program, label: &str) -> anyhow::Result<()> {
         }
     }
     let networks = ask(program, &["network", "ls", "--quiet", "--filter", &filter])?;
-    for network in networks.lines() {
-        ask(program, &["network", "rm", network])?;
+    networks.lines().try_for_each(|network| remove_network(program, network))
+}
+
+/// A container that removes itself (`--rm`) may hold its network for a moment longer.
+fn remove_network(program: Program, network: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + NETWORK_IN_USE_MAX;
+    loop {
+        match ask(program, &["network", "rm", network]) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.to_string().contains("not found") => return Ok(()),
+            Err(error) if Instant::now() > until => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
     }
-    Ok(())
 }
 
 /// Refuses where an image is not here; nothing is pulled unless `pull` says so.
@@ -228,4 +247,77 @@ pub(crate) enum Pull {
     Never,
     /// The user said so.
     WhenMissing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::Running;
+    use super::super::command::{Danger, Reading, read};
+    use super::super::destinations::Destinations;
+    use super::super::document::Snippet;
+    use super::super::far_end::{FarEnd, Reached};
+    use super::*;
+
+    fn live(test: &str) -> bool {
+        let wanted = std::env::var("TIDEWAITER_LIVE").is_ok_and(|value| value == "1");
+        if !wanted {
+            eprintln!("SKIPPED: {test}: needs root, a Docker engine and TIDEWAITER_LIVE=1");
+        }
+        wanted
+    }
+
+    /// Runs a command in a lab of its own; what reached the far end, and what the client said.
+    fn in_a_lab(text: &str) -> (Reached, String) {
+        let documented = read(Snippet { line: 1, text: text.into() }, Danger::Refused);
+        let Reading::Run(command) = documented.reading else { panic!("{documented:?}") };
+        let mut lab = Lab::make(Program::Docker).unwrap();
+        let mut to = Destinations::default();
+        to.add(&command);
+        let far_end = FarEnd::start(lab.gateway(), &to).unwrap();
+        let prepared = lab.prepare(1, &command, to.names.iter());
+        let words: Vec<_> = prepared.words.iter().map(String::as_str).collect();
+        let mut client =
+            Running::start(Program::Docker, &words, std::process::Stdio::null()).unwrap();
+        while client.ended().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let (output, errors) = client.said();
+        lab.remove().unwrap();
+        let label = format!("label={LABEL}={}", lab.token);
+        let left = ask(Program::Docker, &["ps", "-aq", "--filter", &label]).unwrap();
+        let networks = ask(Program::Docker, &["network", "ls", "-q", "--filter", &label]).unwrap();
+        assert_eq!((left.as_str(), networks.as_str()), ("", ""), "nothing is left");
+        (far_end.take_reached(), output + &errors)
+    }
+
+    #[test]
+    fn the_literal_command_finds_its_name_and_is_spoken_to() {
+        if !live("the literal command in the isolated network") {
+            return;
+        }
+        let (reached, said) = in_a_lab("docker run --rm alpine telnet c2.example.com 4444");
+        assert!(reached.asked.contains("c2.example.com"), "{reached:?} {said}");
+        assert_eq!(reached.connection_count, 1, "{said}");
+    }
+
+    #[test]
+    fn nothing_outside_can_be_reached_from_it() {
+        const OUTSIDE: &str = "198.51.100.10";
+        let reaches = |words: &[&str]| ask(Program::Docker, words).is_ok();
+        if !live("the isolation of the network") {
+            return;
+        }
+        if !reaches(&["run", "--rm", "alpine", "ping", "-c", "1", "-w", "2", OUTSIDE]) {
+            eprintln!(
+                "SKIPPED: the isolation of the network: needs {OUTSIDE}, which the lab makes"
+            );
+            return;
+        }
+        let (_, said) = in_a_lab(&format!("docker run --rm alpine ping -c 1 -w 2 {OUTSIDE}"));
+        assert!(said.contains("100% packet loss"), "{said}");
+        // A name that stands nowhere in the command as one: nobody but our resolver is asked for it.
+        let (reached, said) = in_a_lab("docker run --rm alpine sh -c 'nslookup example\"\".org'");
+        assert!(said.contains("NXDOMAIN"), "{said}");
+        assert!(reached.asked.contains("example.org"), "only our resolver was asked");
+    }
 }
