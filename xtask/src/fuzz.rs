@@ -11,14 +11,14 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
-    -Cdebug-assertions --cfg fuzzing";
+    --cfg fuzzing";
 
 pub(crate) fn run(seconds: u32) -> Result<()> {
     let folder = root().join("fuzz");
     run::must_command(
         Command::new("cargo")
             .current_dir(&folder)
-            .args(["build", "--quiet", "--release", "--target", TARGET])
+            .args(["build", "--quiet", "--release", "--target", TARGET, "--target-dir", "target"])
             .env("RUSTFLAGS", FLAGS),
     )
     .context("building the fuzz targets")?;
