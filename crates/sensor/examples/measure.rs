@@ -2,7 +2,8 @@
 //! `cargo run --release -p sensor --example measure -- FILE [LANES]`.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
 use std::time::Instant;
 
 use observation::{FactKind, PortId, SourceId, Time};
@@ -11,6 +12,8 @@ use sensor::{Direction, Lane, Limits, LinkType, Packet, Sensor};
 /// Packets between two ticks, as a dispatcher would send them in blocks.
 const BLOCK_PACKETS: u64 = 1024;
 
+const FRAME_BYTES_MAX: u32 = 1 << 20;
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let Some(path) = arguments.next() else {
@@ -18,8 +21,8 @@ fn main() {
         return;
     };
     let lanes: u8 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
+    let mut capture = match Capture::open(&path) {
+        Ok(capture) => capture,
         Err(error) => {
             eprintln!("{path}: {error}");
             return;
@@ -32,7 +35,7 @@ fn main() {
         .map(|index| Sensor::new(Limits::default(), 1, Lane { index, count: lanes }))
         .collect();
     let mut count = 0;
-    for packet in packets(&bytes) {
+    while let Some(packet) = capture.next() {
         count += 1;
         for sensor in &mut sensors {
             sensor.packet(packet, &mut |told| *kinds.entry(told.fact.kind()).or_default() += 1);
@@ -49,46 +52,62 @@ fn main() {
     let seconds = started.elapsed().as_secs_f64();
     let rate = f64::from(count as u32) / seconds;
     println!("{count} packets in {seconds:.3} s: {rate:.0} a second, {:.0} ns each", 1e9 / rate);
-    println!("resident beside the file: {} MiB at its end", resident / 1024);
+    println!("resident, without the program: {} MiB at the end", resident / 1024);
     println!("told: {kinds:?}");
     for sensor in &sensors {
         println!("{:?}", sensor.tally());
     }
 }
 
-/// The packets of a little-endian classic capture.
-fn packets(bytes: &[u8]) -> impl Iterator<Item = Packet<'_>> {
-    let word = |at: usize| -> Option<u32> {
-        bytes.get(at..)?.first_chunk().map(|field| u32::from_le_bytes(*field))
-    };
-    let fraction = if word(0) == Some(0xa1b2_3c4d) { 1 } else { 1000 };
-    let link = match word(20).unwrap_or(0) & 0xffff {
-        0 => LinkType::Null,
-        1 => LinkType::Ethernet,
-        12 | 14 | 101 => LinkType::RawIp,
-        108 => LinkType::Loop,
-        113 => LinkType::LinuxSll,
-        228 => LinkType::Ipv4,
-        229 => LinkType::Ipv6,
-        276 => LinkType::LinuxSll2,
-        other => LinkType::Other(other),
-    };
-    let mut at = 24;
-    std::iter::from_fn(move || {
-        let (seconds, part) = (word(at)?, word(at + 4)?);
-        let (captured, wire_len) = (word(at + 8)?, word(at + 12)?);
-        let frame = bytes.get(at + 16..at + 16 + captured as usize)?;
-        at += 16 + captured as usize;
+/// A little-endian classic capture.
+struct Capture {
+    file: BufReader<File>,
+    link: LinkType,
+    nanos: u64,
+    frame: Vec<u8>,
+}
+
+impl Capture {
+    fn open(path: &str) -> std::io::Result<Self> {
+        let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+        let mut header = [0; 24];
+        file.read_exact(&mut header)?;
+        let link = match word(&header, 20) & 0xffff {
+            0 => LinkType::Null,
+            1 => LinkType::Ethernet,
+            12 | 14 | 101 => LinkType::RawIp,
+            108 => LinkType::Loop,
+            113 => LinkType::LinuxSll,
+            228 => LinkType::Ipv4,
+            229 => LinkType::Ipv6,
+            276 => LinkType::LinuxSll2,
+            other => LinkType::Other(other),
+        };
+        let nanos = if word(&header, 0) == 0xa1b2_3c4d { 1 } else { 1000 };
+        Ok(Self { file, link, nanos, frame: Vec::new() })
+    }
+
+    fn next(&mut self) -> Option<Packet<'_>> {
+        let mut header = [0; 16];
+        self.file.read_exact(&mut header).ok()?;
+        let captured = word(&header, 8).min(FRAME_BYTES_MAX);
+        self.frame.resize(captured as usize, 0);
+        self.file.read_exact(&mut self.frame).ok()?;
+        let (seconds, part) = (u64::from(word(&header, 0)), u64::from(word(&header, 4)));
         Some(Packet {
-            at: Time(u64::from(seconds) * 1_000_000_000 + u64::from(part) * fraction),
+            at: Time(seconds * 1_000_000_000 + part * self.nanos),
             source: SourceId(1),
-            link,
+            link: self.link,
             port: PortId::UNKNOWN,
             direction: Direction::Unknown,
-            wire_len,
-            bytes: frame,
+            wire_len: word(&header, 12),
+            bytes: &self.frame,
         })
-    })
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |field| u32::from_le_bytes(*field))
 }
 
 fn resident_kib() -> u64 {

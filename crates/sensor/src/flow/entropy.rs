@@ -2,6 +2,8 @@
 
 /// The largest count: one more than the bytes that are sampled.
 const COUNT_END: usize = 4097;
+/// Below this, visiting the bytes is cheaper than visiting all bins.
+const FEW: u16 = 128;
 /// Fractional bits of the logarithms below.
 const FRACTION: u32 = 16;
 
@@ -43,7 +45,7 @@ pub(super) fn centibits(histogram: &[u16; 256], total: u16, all: &[u8]) -> u16 {
         return 0;
     }
     let n_log_n = |count: u16| N_LOG_N.get(usize::from(count)).copied().map_or(0, u64::from);
-    let sum: u64 = if all.len() == usize::from(total) && total < 64 {
+    let sum: u64 = if all.len() == usize::from(total) && total < FEW {
         distinct(all).map(|byte| n_log_n(histogram.get(byte).copied().unwrap_or(0))).sum()
     } else {
         histogram.iter().map(|&count| n_log_n(count)).sum()

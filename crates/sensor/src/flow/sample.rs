@@ -14,7 +14,7 @@ const TAIL_BYTES_MAX: usize = 96;
 /// The longest prompt without them.
 const PROMPT_BYTES_MAX: usize = 64;
 /// Bytes that are no UTF-8, after which a burst is not text and no more sequences are looked for.
-const BAD_UTF8_MAX: u16 = 64;
+const BAD_UTF8_MAX: u16 = 16;
 /// What of a burst has to come back to be an echo.
 const ECHO_BYTES_MAX: usize = 96;
 
@@ -126,7 +126,8 @@ impl Sample {
     /// The burst is over: what it looked like, beside what the other side had `said` before.
     pub(crate) fn shape(&self, said: Said) -> Shape {
         let count = |byte: u8| self.histogram.get(usize::from(byte)).copied().map_or(0, u32::from);
-        let ascii: u32 = (b' '..=b'~').map(count).sum();
+        let ascii = self.histogram.get(usize::from(b' ')..=usize::from(b'~')).unwrap_or_default();
+        let ascii: u32 = ascii.iter().map(|&count| u32::from(count)).sum();
         let controls = count(b'\t') + count(b'\r') + count(b'\n');
         let nuls = count(0);
         let printable = ascii + controls + u32::from(self.escapes) + u32::from(self.utf8_good);
@@ -162,16 +163,14 @@ impl Sample {
         self.tail_len = (kept + added) as u8;
     }
 
-    /// Line ends and escape sequences are rare, so eight bytes without any are passed at once.
+    /// Line ends and escape sequences are rare, so the bytes up to the next one are passed at once.
     fn measure_lines(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
-            if self.last == Last::Other
-                && let Some(word) = rest.first_chunk::<8>()
-                && is_plain(u64::from_le_bytes(*word))
-            {
-                self.line_bytes += 8;
-                rest = rest.get(8..).unwrap_or_default();
+            let plain = if self.last == Last::Other { before(rest, is_special) } else { 0 };
+            if plain > 0 {
+                self.line_bytes += plain as u16;
+                rest = rest.get(plain..).unwrap_or_default();
                 continue;
             }
             self.measure_byte(byte);
@@ -210,11 +209,9 @@ impl Sample {
             if self.utf8_bad >= BAD_UTF8_MAX {
                 return;
             }
-            if self.utf8.need == 0
-                && let Some(word) = rest.first_chunk::<8>()
-                && u64::from_le_bytes(*word) & HIGH == 0
-            {
-                rest = rest.get(8..).unwrap_or_default();
+            let ascii = if self.utf8.need == 0 { before(rest, is_high) } else { 0 };
+            if ascii > 0 {
+                rest = rest.get(ascii..).unwrap_or_default();
                 continue;
             }
             self.measure_utf8_byte(byte);
@@ -247,19 +244,28 @@ impl Sample {
 }
 
 const ESCAPE: u8 = 0x1b;
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Whether none of eight bytes is a line end or an escape.
-const fn is_plain(word: u64) -> bool {
-    has_zero(word ^ (ONES * b'\n' as u64))
-        | has_zero(word ^ (ONES * b'\r' as u64))
-        | has_zero(word ^ (ONES * ESCAPE as u64))
-        == 0
+const fn is_special(byte: u8) -> bool {
+    (byte == b'\n') | (byte == b'\r') | (byte == ESCAPE)
 }
 
-const fn has_zero(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGH
+const fn is_high(byte: u8) -> bool {
+    byte >= 0x80
+}
+
+/// How many bytes come before the first one that is marked. Sixteen are looked at at once, in a
+/// form that compilers turn into vector instructions.
+fn before(bytes: &[u8], is_marked: impl Fn(u8) -> bool) -> usize {
+    const BLOCK: usize = 16;
+    let mut count = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        if block.iter().fold(false, |any, &byte| any | is_marked(byte)) {
+            break;
+        }
+        count += BLOCK;
+    }
+    let rest = bytes.get(count..).unwrap_or_default();
+    count + rest.iter().position(|&byte| is_marked(byte)).unwrap_or(rest.len())
 }
 
 fn percent(part: u32, whole: u32) -> u8 {
