@@ -142,7 +142,7 @@ impl Sensor {
     }
 
     /// Nothing will come any more: every flow is closed at the latest time that its shard knows,
-    /// by its packets or by `advance`.
+    /// by its packets or by `advance`. Several lanes are advanced to the same time before.
     pub fn finish(&mut self, out: &mut impl FnMut(&Observation<'_>)) {
         for state in &mut self.shards {
             let known = state.clock.running().max(self.ticked);

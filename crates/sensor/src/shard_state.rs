@@ -4,15 +4,15 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
-use observation::{Endpoint, Flaws, FlowKey, LocalSide, PortId, SourceId, Time, Transport};
+use observation::{Endpoint, Flaws, FlowKey, LocalSide, PortId, SourceId, Time};
 
 use crate::clock::{Clock, Dated};
-use crate::decode::{self, Fragments, Ip, Segment};
+use crate::decode::{self, Fragments, Ip, Kind, Segment, TcpFlags};
 use crate::flow::{Birth, Fate, Flow, Opener, Out, Pools, Slot, Table, opening};
 use crate::timers::{Timer, Timers};
 use crate::{Direction, LinkType, Packet, hash};
 
-/// Conversations over datagrams whose roles are remembered after they went idle.
+/// Conversations whose roles are remembered after they went idle, or pretended to end.
 const ROLE_COUNT_MAX: usize = 128;
 
 /// What the shards of a lane share.
@@ -41,7 +41,8 @@ struct Entry {
     slot: Slot,
 }
 
-/// Who opened an unclaimed conversation over datagrams that has gone idle.
+/// Who opened a conversation that no protocol claims and that has been closed here. Its ends may
+/// go on, and then the one that speaks next has opened nothing.
 #[derive(Clone, Copy, Debug)]
 struct Role {
     ends: u64,
@@ -221,11 +222,9 @@ impl ShardState {
 
     fn birth(&mut self, seen: &Where, segment: &Segment<'_>, at: Time) -> Birth {
         let mut opening = opening(segment);
-        if let Some(role) = self.recall(seen.port, segment)
-            && opening.opener == Opener::Sender
-            && role.originator != segment.from
-        {
-            opening.opener = Opener::Receiver;
+        if let Some(role) = self.recall(seen.port, segment) {
+            let is_sender = role.originator == segment.from;
+            opening.opener = if is_sender { Opener::Sender } else { Opener::Receiver };
         }
         let (originator, responder) = match opening.opener {
             Opener::Sender => (segment.from, segment.to),
@@ -245,7 +244,9 @@ impl ShardState {
     }
 
     fn recall(&mut self, port: PortId, segment: &Segment<'_>) -> Option<Role> {
-        if segment.transport == Transport::Tcp || self.roles.is_empty() {
+        // A SYN says itself who opens.
+        let is_syn = matches!(segment.kind, Kind::Tcp { flags, .. } if flags.has(TcpFlags::SYN));
+        if is_syn || self.roles.is_empty() {
             return None;
         }
         let ends = hash::of_ends(0, port, segment.transport, &segment.from, &segment.to);
@@ -255,7 +256,7 @@ impl ShardState {
 
     fn remember(&mut self, flow: &Flow) {
         let FlowKey { port, transport, originator, responder } = flow.key;
-        if transport == Transport::Tcp || !flow.is_unclaimed() {
+        if !flow.is_unclaimed() {
             return;
         }
         if self.roles.len() >= ROLE_COUNT_MAX {

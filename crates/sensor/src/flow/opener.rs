@@ -1,8 +1,9 @@
 //! Who opened a flow, by its first packet.
 //!
 //! A SYN comes from the opener and a SYN-ACK goes to it; an ICMP reply answers it.
-//! The first datagram comes from the opener, unless the same ends were just heard with the roles
-//! the other way round: a far end that commands after idle minutes did not open anything.
+//! The first datagram comes from the opener.
+//! A shard remembers who opened its last unclaimed conversations, so that a far end that commands
+//! after idle minutes, or after a forged RST, has not opened anything.
 //! A TCP flow that was under way when the capture began is a guess, marked `Flaws::MIDSTREAM`:
 //! clients take their port from the ephemeral range, so the one side with a port in it opened the
 //! flow; where both or neither have, the higher port did; and where the ports are equal, whoever

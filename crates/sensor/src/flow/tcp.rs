@@ -2,9 +2,13 @@
 
 use observation::{ConnState, Flaws, Side, Time, Transport};
 
+use super::reorder::ahead;
 use super::stream::Piece;
 use super::{Flow, Half, Out, Pools};
 use crate::decode::{Kind, Segment, TcpFlags};
+
+/// A RST further off the expected number than the largest usual window is ignored.
+const RESET_BYTES_MAX: u32 = 16 << 20;
 
 /// Where one side stands: Zeek's endpoint states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +143,12 @@ impl Flow {
     fn end_side(&mut self, arrival: &Arrival, end: u32) {
         let half = self.half_mut(arrival.side);
         if arrival.flags.has(TcpFlags::RST) {
+            let distance = ahead(arrival.seq, half.next).unsigned_abs();
+            if half.knows.next && distance > RESET_BYTES_MAX {
+                // No receiver would believe it.
+                self.flaws = self.flaws.with(Flaws::BAD_HEADER);
+                return;
+            }
             half.stage = Stage::Reset;
         } else if arrival.flags.has(TcpFlags::FIN) {
             if half.stage != Stage::Reset {
@@ -175,11 +185,13 @@ impl Flow {
         if !flags.has(TcpFlags::SYN) || flags.has(TcpFlags::RST) {
             return false;
         }
-        let half = self.half(self.side_of(segment));
+        let side = self.side_of(segment);
+        let half = self.half(side);
         let is_repeated = half.knows.initial && half.initial == seq;
         if flags.has(TcpFlags::ACK) {
-            // A far end that accepts anew has forgotten the conversation before.
-            return !is_repeated && half.counts.payload_bytes > 0;
+            // A far end that accepts anew has forgotten the conversation before. One that opened
+            // cannot accept: believing it would turn the roles round.
+            return side == Side::Responder && !is_repeated && half.counts.payload_bytes > 0;
         }
         self.is_closed() && !is_repeated
     }

@@ -166,6 +166,30 @@ fn a_forged_reset_does_not_blind() {
 }
 
 #[test]
+fn a_reset_that_no_receiver_believes_ends_nothing() {
+    let talk = Talk::new().handshake().says(Server, b"id\n");
+    let talk = talk.raw(Client, (1 << 30, 0, RST), b"").wait(60_000).says(Client, b"uid=0\n");
+    let told = talk.told();
+    assert_eq!(closed(&told).len(), 1);
+    assert_eq!(closed(&told)[0].state, ConnState::S1);
+}
+
+#[test]
+fn a_forged_end_does_not_turn_the_roles_round() {
+    // Ports that would mislead a guess: the client's is low, the server's is ephemeral.
+    let open = || Talk::between("172.17.0.2:443", "198.51.100.10:50000").handshake();
+    let forged = |talk: Talk, flags| {
+        let seq = talk.client_seq;
+        talk.raw(Client, (seq, 1, flags), b"").wait(5000).says(Server, b"whoami\n")
+    };
+    for flags in [RST, SYN | ACK] {
+        let talk = open().says(Server, b"id\n").says(Client, b"uid=0\n");
+        let closed = closed(&forged(talk, flags).told());
+        assert!(closed.iter().all(|closed| closed.key.originator.port == 443), "{closed:?}");
+    }
+}
+
+#[test]
 fn traffic_between_containers_is_a_flow_at_each_port() {
     let mut talk = Talk::new().handshake();
     let mut other = talk.frames.clone();

@@ -120,6 +120,12 @@ fn ticks_change_nothing() {
 }
 
 #[test]
+fn a_lane_can_live_on_its_own_thread() {
+    fn assert_send<T: Send>(_: &T) {}
+    assert_send(&Sensor::new(Limits::default(), 1, Lane::ONLY));
+}
+
+#[test]
 fn the_table_seed_changes_nothing() {
     let frames = traffic(13);
     let run = |seed| {
