@@ -4,13 +4,14 @@
 //! byte.
 
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::native::{i32_at, text, u32_at, u64_at};
 use crate::netlink::{self, Message, Received, Reply, Socket, attribute, attributes};
+use crate::netns::PinnedNetns;
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +118,30 @@ impl Links {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
             Err(error) => Err(Error::of(format!("asking for interface {ifindex}"), error)),
         }
+    }
+
+    /// The number by which this namespace's interfaces name another namespace (`peer_netnsid`);
+    /// `None` while none of them leads there.
+    ///
+    /// A container can make interfaces of any index in namespaces of its own: only together with
+    /// this number does a peer's index say whose it is.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn number_of(&mut self, netns: &PinnedNetns) -> Result<Option<i32>> {
+        let fd = netns.as_fd().as_raw_fd().to_ne_bytes();
+        let message = Message::new(libc::RTM_GETNSID, libc::NLM_F_ACK)
+            .put(&[0; NAMESPACE_HEADER_BYTES])
+            .attribute(NAMESPACE_FD, &fd);
+        let mut number = None;
+        let asked = self.socket.request(message, |reply| {
+            let attributes = reply.payload.get(NAMESPACE_HEADER_BYTES..).unwrap_or_default();
+            if reply.kind == libc::RTM_NEWNSID {
+                number = attribute(attributes, NAMESPACE_NUMBER).and_then(|value| i32_at(value, 0));
+            }
+        });
+        asked.map_err(|error| Error::of("asking for a namespace's number", error))?;
+        Ok(number.filter(|number| *number >= 0))
     }
 
     /// One interface's counters at this moment; `None` when it is gone.
@@ -294,6 +319,11 @@ fn parse_counters(bytes: &[u8]) -> Option<LinkCounters> {
 
 /// `struct ifinfomsg`.
 const LINK_HEADER_BYTES: usize = 16;
+/// `struct rtgenmsg`, padded.
+const NAMESPACE_HEADER_BYTES: usize = 4;
+/// `NETNSA_…` of `linux/net_namespace.h`.
+const NAMESPACE_NUMBER: u16 = 1;
+const NAMESPACE_FD: u16 = 3;
 /// `RTMGRP_LINK`.
 const GROUP_LINK: u32 = 1;
 const EVENT_BUFFER_BYTES: i32 = 1 << 20;

@@ -243,3 +243,28 @@ fn a_namespace_shows_its_interfaces_and_sockets() {
     assert_eq!(inner, netns.inode());
     assert_ne!(PinnedNetns::own().unwrap().inode(), netns.inode(), "this thread stayed outside");
 }
+
+#[test]
+fn the_hosts_end_names_its_namespace_by_number() {
+    if !may("the_hosts_end_names_its_namespace_by_number", CAPS) {
+        return;
+    }
+    let (sandbox, neighbour) = (Sandbox::new(), Sandbox::new());
+    let mut links = sys::link::Links::open().unwrap();
+    let number = links.number_of(&pinned(&sandbox)).unwrap();
+    let host_end = links.link(sandbox.host_ifindex).unwrap().unwrap();
+    assert!(number.is_some());
+    assert_eq!(host_end.peer_netnsid, number);
+    assert_ne!(links.number_of(&pinned(&neighbour)).unwrap(), number);
+    let unconnected = std::process::Command::new("unshare")
+        .args(["-n", "sleep", "5"])
+        .spawn()
+        .map(|child| (Process::open(child.id()), child));
+    if let Ok((Ok(process), mut child)) = unconnected {
+        std::thread::sleep(Duration::from_millis(200));
+        let alone = PinnedNetns::of_process(&process).unwrap();
+        assert_eq!(links.number_of(&alone).unwrap(), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
