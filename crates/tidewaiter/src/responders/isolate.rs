@@ -212,9 +212,10 @@ struct Interfaces {
 
 /// The host's ends of the namespace's veths, and what of it has no end of its own on the host.
 /// The namespace itself is asked, since a container can lie in its own `/sys`, and the host's end
-/// has to agree.
+/// has to agree, since a container can choose indexes: nobody's neighbour is cut by mistake.
 fn interfaces(namespace: &PinnedNetns) -> sys::Result<Interfaces> {
     let mut here = Links::open()?;
+    let number = here.number_of(namespace)?;
     let mut all = Interfaces::default();
     for inner in namespace.links()?.all()? {
         const LOOPBACK: u32 = 1 << 3;
@@ -228,7 +229,12 @@ fn interfaces(namespace: &PinnedNetns) -> sys::Result<Interfaces> {
             _ => None,
         };
         match outer {
-            Some(outer) if outer.kind == "veth" && outer.peer == Some(inner.ifindex) => {
+            Some(outer)
+                if outer.kind == "veth"
+                    && outer.peer == Some(inner.ifindex)
+                    && outer.peer_netnsid.is_some()
+                    && outer.peer_netnsid == number =>
+            {
                 all.found.push((outer.ifindex, outer.name));
             }
             _ => all.odd.push(format!(

@@ -59,7 +59,8 @@ impl Watcher {
         let own = std::env::current_exe().context("finding this program")?;
         let mut child = Command::new(own)
             // The end is set here too: should we be killed, it does not watch for ever.
-            .args(["watch", "--format", "json", "--for", &format!("{}s", life.as_secs())])
+            .args(["watch", "--format", "json", "--level", "info"])
+            .args(["--for", &life.as_secs().to_string()])
             .arg("--store")
             .arg(store.path())
             .process_group(0)
