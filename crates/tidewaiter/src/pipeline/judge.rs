@@ -6,6 +6,7 @@ use anyhow::Context;
 use engine::{Alert, AlertId, AlertUpdate, Engine, Level, Limits};
 use observation::{Observation, Time};
 
+use super::host_gate::HostGate;
 use super::totals::LevelCounts;
 use crate::sinks::{Occasion, Sink};
 use crate::store::Store;
@@ -24,6 +25,7 @@ const COMMIT_UPDATE_COUNT: usize = 256;
 
 /// Engine, store and sink.
 pub(crate) struct Judge {
+    gate: HostGate,
     engine: Engine,
     store: Store,
     sink: Sink,
@@ -42,7 +44,8 @@ impl Judge {
     pub(crate) fn new(limits: Limits, store: Store, sink: Sink, showing: Showing) -> Self {
         let engine = Engine::new(limits);
         let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { engine, store, sink, showing, fresh, waiting, alerts }
+        let gate = HostGate::default();
+        Self { gate, engine, store, sink, showing, fresh, waiting, alerts }
     }
 
     /// A judge of recorded input: the same every time, each alert shown once and in the end.
@@ -56,9 +59,11 @@ impl Judge {
         &mut self,
         observation: &Observation<'_>,
     ) -> anyhow::Result<&[AlertUpdate]> {
-        let fresh = &mut self.fresh;
+        let (fresh, engine) = (&mut self.fresh, &mut self.engine);
         fresh.clear();
-        self.engine.observe(observation, &mut |update| fresh.push(update));
+        self.gate.pass(observation, &mut |passed| {
+            engine.observe(passed, &mut |update| fresh.push(update));
+        });
         self.settle()?;
         Ok(&self.fresh)
     }

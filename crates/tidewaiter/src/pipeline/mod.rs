@@ -2,6 +2,7 @@
 //! replay.
 
 mod facts;
+mod host_gate;
 mod judge;
 mod lanes;
 mod order;
