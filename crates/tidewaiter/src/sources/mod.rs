@@ -5,4 +5,5 @@ pub(crate) mod runtime_api;
 
 pub(crate) mod captures;
 pub(crate) mod files;
+pub(crate) mod live;
 pub(crate) mod logs;
