@@ -1,0 +1,124 @@
+//! Recordings: what a live run saw, in files that `scan` replays to the same alerts; and the spool,
+//! which keeps what belongs to one alert.
+
+pub(crate) mod spool;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use formats::PcapngWriter;
+use formats::recording::{self, EVENTS_FILE, INSPECT_FILE, PACKETS_FILE, SYSTEM_FILE};
+use observation::{Fact, FlowId, Observation, PortId, Time};
+use sensor::Packet;
+
+/// Written to the disk at once.
+const BUFFER_BYTES: usize = 1 << 20;
+/// Who writes captures.
+pub(crate) const APPLICATION: &str = concat!("tidewaiter ", env!("CARGO_PKG_VERSION"));
+
+/// A recording in progress, shared by the sources. A write that fails is counted and not fatal:
+/// the watch goes on without it.
+pub(crate) struct Recorder {
+    packets: Mutex<PcapngWriter<BufWriter<File>>>,
+    events: Mutex<BufWriter<File>>,
+    inspect: Mutex<BufWriter<File>>,
+    system: Mutex<BufWriter<File>>,
+    failed_count: AtomicU64,
+}
+
+impl Recorder {
+    /// Starts a recording in `folder`, which is made if it is missing and must hold none yet.
+    pub(crate) fn create(folder: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("making the recording's folder {}", folder.display()))?;
+        let file = |name: &str| new_file(folder, name);
+        Ok(Self {
+            packets: Mutex::new(PcapngWriter::new(file(PACKETS_FILE)?, APPLICATION)?),
+            events: Mutex::new(file(EVENTS_FILE)?),
+            inspect: Mutex::new(file(INSPECT_FILE)?),
+            system: Mutex::new(file(SYSTEM_FILE)?),
+            failed_count: AtomicU64::new(0),
+        })
+    }
+
+    /// Records packets; `names` names their interfaces.
+    pub(crate) fn packets(
+        &self,
+        names: &[(PortId, String)],
+        packets: impl Fn(&mut dyn FnMut(Packet<'_>)),
+    ) {
+        let mut writer = lock(&self.packets);
+        packets(&mut |packet| {
+            let named = names.iter().find(|(port, _)| *port == packet.port);
+            // Declaring an interface twice does nothing.
+            let declared =
+                named.map_or(Ok(()), |(port, name)| writer.interface(*port, packet.link, name));
+            self.note(declared.and_then(|()| writer.packet(&packet)));
+        });
+    }
+
+    /// Records a line of the runtime's.
+    pub(crate) fn event(&self, line: &[u8]) {
+        let mut events = lock(&self.events);
+        self.note(events.write_all(line).and_then(|()| events.write_all(b"\n")));
+    }
+
+    /// Records what the runtime answered when it was asked about a container.
+    pub(crate) fn inspect(&self, at: Time, answer: &[u8]) {
+        self.note(recording::write_inspect(&mut *lock(&self.inspect), at, answer));
+    }
+
+    /// Records an Observation, unless the sensor or a format makes it again from the other files.
+    pub(crate) fn observation(&self, observation: &Observation<'_>, origin: Origin) {
+        let from_event = origin == Origin::RuntimeEvents
+            && matches!(
+                observation.fact,
+                Fact::Container(_) | Fact::NetworkAttached(_) | Fact::ExecStarted(_)
+            );
+        if observation.flow() == FlowId(0) && !from_event {
+            self.note(recording::write_observation(&mut *lock(&self.system), observation));
+        }
+    }
+
+    /// Ends the recording; how many records could not be written.
+    pub(crate) fn finish(&self) -> u64 {
+        self.note(lock(&self.packets).flush());
+        for file in [&self.events, &self.inspect, &self.system] {
+            self.note(lock(file).flush());
+        }
+        self.failed_count.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, result: io::Result<()>) {
+        if result.is_err() {
+            self.failed_count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Where an Observation came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A runtime's event stream.
+    RuntimeEvents,
+    /// Anything else.
+    Elsewhere,
+}
+
+fn new_file(folder: &Path, name: &str) -> anyhow::Result<BufWriter<File>> {
+    let path = folder.join(name);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = file.with_context(|| {
+        format!("starting {}; a recording is made in a folder without one", path.display())
+    })?;
+    Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
