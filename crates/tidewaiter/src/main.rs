@@ -8,6 +8,7 @@ mod commands;
 mod evidence;
 mod pipeline;
 mod progress;
+mod record;
 mod responders;
 mod sinks;
 mod sources;

@@ -3,6 +3,7 @@
 mod ads;
 mod alerts;
 mod completions;
+mod coverage;
 mod demo;
 mod doctor;
 mod evidence;
@@ -11,6 +12,7 @@ mod flows;
 mod respond;
 mod scan;
 mod validate;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -68,6 +70,8 @@ enum Command {
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
     Scan(scan::Arguments),
+    Watch(watch::Arguments),
+    Coverage(coverage::Arguments),
     Flows(flows::Arguments),
     Alerts(alerts::Arguments),
     Explain(explain::Arguments),
@@ -84,6 +88,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Scan(arguments) => scan::run(arguments),
+        Command::Watch(arguments) => watch::run(arguments),
+        Command::Coverage(arguments) => coverage::run(arguments),
         Command::Flows(arguments) => flows::run(arguments),
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),

@@ -1,0 +1,143 @@
+//! `watch`: this host's containers, live.
+
+pub(super) mod coverage;
+mod line;
+mod sources;
+mod standing;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use engine::Limits;
+use observation::{Span, Time};
+
+use super::Outcome;
+use super::alerts::LevelChoice;
+use crate::pipeline::{Judge, Showing};
+use crate::record::Recorder;
+use crate::sinks::{Format, Sink};
+use crate::sources::live::feed::Parcel;
+use crate::store::StoreChoice;
+use crate::timestamp;
+use line::Line;
+use sources::Live;
+pub(super) use standing::state_name;
+
+/// Watch this host's containers and alert on command-and-control as it happens.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Needs root, or CAP_NET_RAW (packets), CAP_SYS_PTRACE (processes), CAP_BPF and CAP_NET_ADMIN
+(sockets), and the runtime's socket; `tidewaiter doctor` says what is missing.
+$DOCKER_HOST chooses another socket (unix:///…). SIGINT and SIGTERM end it cleanly.
+
+Examples:
+  sudo tidewaiter watch
+  sudo tidewaiter watch --format ndjson >> findings.ndjson      OCSF, for a SIEM
+  sudo tidewaiter watch --record incident-7 --for 600           ten minutes, to replay later
+  tidewaiter scan incident-7                                    the same alerts again")]
+pub(crate) struct Arguments {
+    /// How alerts are printed.
+    #[arg(long, default_value = "table")]
+    format: Format,
+    /// Only print alerts at or above this level; the store keeps all of them.
+    #[arg(long, value_name = "LEVEL", default_value = "low")]
+    level: LevelChoice,
+    /// Exit with 3 when there was an alert at or above this level.
+    #[arg(long, value_name = "LEVEL")]
+    fail_on: Option<LevelChoice>,
+    /// Also keep everything that is seen in this folder, for `scan`.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Stop after so many seconds.
+    #[arg(long = "for", value_name = "SECONDS")]
+    for_s: Option<u64>,
+    #[command(flatten)]
+    store: StoreChoice,
+}
+
+/// How long the engine waits for the next Observation before it looks at the clock.
+const WAIT: Duration = Duration::from_millis(5);
+/// Observations taken in a row before the clock is looked at.
+const TAKEN_COUNT_MAX: usize = 4096;
+const SECOND: Span = Span::from_secs(1);
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let over = signals()?;
+    let store = arguments.store.open()?;
+    let folder = store.folder().to_path_buf();
+    let recorder = arguments.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new);
+    let sink = Sink::stdout(arguments.format, arguments.level.into(), arguments.store.commands());
+    let seed = seed();
+    let judge = Judge::new(Limits::default(), store, sink, Showing::AsTheyCome);
+    let (live, parcels) = Live::start(recorder.clone(), seed)?;
+    let mut line = Line::new(judge, &live, recorder.clone(), &folder)?;
+    let started = Instant::now();
+    let end = arguments.for_s.map(|seconds| started + Duration::from_secs(seconds));
+    let mut second_at = timestamp::now();
+    while !over.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
+        match parcels.recv_timeout(WAIT) {
+            Ok(parcel) => {
+                take_all(&mut line, parcel, &parcels);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        let now = timestamp::now();
+        line.release(now)?;
+        if now.since(second_at) >= SECOND {
+            second_at = now;
+            line.each_second(&live, now)?;
+        }
+    }
+    if std::io::stderr().is_terminal() {
+        eprintln!("tidewaiter: ending");
+    }
+    let ended = live.end();
+    while let Ok(parcel) = parcels.try_recv() {
+        line.take(parcel, timestamp::now());
+    }
+    let totals = line.finish(&ended)?;
+    let failed = recorder.map_or(0, |recorder| recorder.finish());
+    if failed > 0 {
+        eprintln!("tidewaiter: {failed} records could not be written to the recording");
+    }
+    eprintln!("{totals}");
+    let found = arguments.fail_on.is_some_and(|l| totals.totals.alerts.at_or_above(l.into()) > 0);
+    Ok(match () {
+        () if found => Outcome::Found,
+        () if totals.totals.is_damaged() || failed > 0 => Outcome::Damaged,
+        () => Outcome::Done,
+    })
+}
+
+fn take_all(line: &mut Line, first: Parcel, parcels: &std::sync::mpsc::Receiver<Parcel>) {
+    let now = timestamp::now();
+    line.take(first, now);
+    for parcel in parcels.try_iter().take(TAKEN_COUNT_MAX) {
+        line.take(parcel, now);
+    }
+}
+
+/// SIGINT and SIGTERM as a flag. A second one ends the program at once.
+fn signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let over = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&over))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&over)))
+            .context("listening for signals")?;
+    }
+    Ok(over)
+}
+
+/// Unguessable, so that nobody can choose addresses that collide in our tables.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u64(Time::NEVER.0);
+    hasher.finish()
+}
