@@ -58,7 +58,11 @@ impl Follow for Messages {
         let direction = self.sides.of_mut(side);
         for byte in bytes {
             match direction.byte(*byte) {
-                Some(Part::Lost) => return Step::Unchecked,
+                Some(Part::Lost) => {
+                    direction.part = Part::Lost;
+                    self.sides.of_mut(side.other()).part = Part::Lost;
+                    return Step::Unchecked;
+                }
                 Some(part) => direction.part = part,
                 None => return Step::Left,
             }
@@ -85,6 +89,8 @@ impl Direction {
             (Part::Begin(count @ 1..5), _) if BEGIN.get(usize::from(count)) == Some(&byte) => {
                 Part::Begin(count + 1)
             }
+            // Compressed FIX carries neither lengths nor checksums that we could hold it to.
+            (Part::Begin(5), b'C') => Part::Lost,
             (Part::Begin(5..), SOH) => Part::Length(0, 0),
             (Part::Begin(count @ 5..16), b'.' | b'T' | b'0'..=b'9') => Part::Begin(count + 1),
             (Part::Length(0, _), b'9') => Part::Length(1, 0),

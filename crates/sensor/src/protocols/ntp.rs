@@ -17,7 +17,9 @@ fn probe(heads: Heads<'_>) -> Verdict {
     match (mode(heads.opener), mode(heads.answerer)) {
         (Some(Mode::Asks), Some(Mode::Answers)) => Verdict::Confirmed,
         (Some(Mode::Either), Some(Mode::Either)) => Verdict::Confirmed,
-        (Some(_), None) if heads.answerer.is_empty() => Verdict::Proposed(Side::Originator),
+        (Some(Mode::Asks | Mode::Either), None) if heads.answerer.is_empty() => {
+            Verdict::Proposed(Side::Originator)
+        }
         (None, Some(_)) if heads.opener.is_empty() => Verdict::Proposed(Side::Responder),
         (None, None) if heads.opener.is_empty() && heads.answerer.is_empty() => Verdict::Unsure,
         _ => Verdict::Never,
@@ -42,10 +44,10 @@ fn mode(datagram: &[u8]) -> Option<Mode> {
         1 | 2 | 5 if is_time(datagram) => Some(Mode::Either),
         3 if is_time(datagram) => Some(Mode::Asks),
         4 if is_time(datagram) => Some(Mode::Answers),
-        6 if is_control(datagram) => {
+        6 if version > 1 && is_control(datagram) => {
             Some(if is_response(datagram) { Mode::Answers } else { Mode::Asks })
         }
-        7 if is_private(datagram) => {
+        7 if version > 1 && is_private(datagram) => {
             Some(if first & 0x80 == 0 { Mode::Asks } else { Mode::Answers })
         }
         _ => None,

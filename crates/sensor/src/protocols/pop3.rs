@@ -1,9 +1,11 @@
 //! POP3, by `+OK` and the client's first command: RFC 1939; then line by line.
 
+use alloc::collections::VecDeque;
+
 use observation::Side;
 
 use super::follow::{Context, Follower, Next, Step};
-use super::lines::{Lines, Owed, Talk};
+use super::lines::{Lines, Talk};
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, first_line, first_word, is_text, line_word, literal, split_word};
 use super::{Heads, Verdict};
@@ -34,13 +36,23 @@ fn probe(heads: Heads<'_>) -> Verdict {
 /// Where the dialogue stands.
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
-    asked: Asked,
-    owed: Owed,
+    /// Commands without an answer, oldest first, at most `ASKED_COUNT_MAX`.
+    asked: VecDeque<Asked>,
+    greeting: Greeting,
     server: Server,
     client: Client,
 }
 
-/// What the last command makes of a `+OK`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Greeting {
+    #[default]
+    Awaited,
+    Heard,
+    /// After a gap nobody knows which command an answer belongs to.
+    Lost,
+}
+
+/// What a command makes of its `+OK`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Asked {
     #[default]
@@ -77,7 +89,7 @@ impl Talk for Dialogue {
             (Side::Responder, _, Server::Status) => self.status(line),
             (Side::Originator, Client::Credentials, _) => {
                 self.client = Client::Command;
-                self.owed.ask();
+                self.asked.push_back(Asked::Auth);
                 if is_base64(line) { Step::Obeys } else { Step::Left }
             }
             (Side::Originator, Client::Command, _) => self.command(line),
@@ -99,7 +111,7 @@ impl Talk for Dialogue {
     fn gap(&mut self, _: Side) {
         self.server = Server::Status;
         self.client = Client::Command;
-        self.owed.lose_count();
+        self.greeting = Greeting::Lost;
     }
 }
 
@@ -108,12 +120,11 @@ impl Dialogue {
         if line_word(line, COMMANDS) != Fit::Yes || !is_text(line) {
             return Step::Left;
         }
-        self.owed.ask();
         let (verb, argument) = split_word(line);
         let is = |name: &[u8]| verb.eq_ignore_ascii_case(name);
         let listing = is(b"RETR") || is(b"TOP") || is(b"CAPA");
         let listing_of_all = argument.is_empty() && (is(b"LIST") || is(b"UIDL") || is(b"AUTH"));
-        self.asked = if listing || listing_of_all {
+        let asked = if listing || listing_of_all {
             Asked::Listing
         } else if is(b"AUTH") {
             Asked::Auth
@@ -122,17 +133,24 @@ impl Dialogue {
         } else {
             Asked::OneLine
         };
-        Step::Obeys
+        self.asked.push_back(asked);
+        if self.asked.len() > ASKED_COUNT_MAX { Step::Left } else { Step::Obeys }
     }
 
     fn status(&mut self, line: &[u8]) -> Step {
         let good = is_status(line, OK);
-        if !is_text(line) || !self.owed.answer() {
-            return Step::Left;
-        }
-        let asked = core::mem::take(&mut self.asked);
+        let asked = match self.greeting {
+            _ if !is_text(line) => return Step::Left,
+            Greeting::Lost => return Step::Unchecked,
+            Greeting::Heard => match self.asked.pop_front() {
+                Some(asked) => asked,
+                // Nothing comes unasked.
+                None => return Step::Left,
+            },
+            Greeting::Awaited => Asked::OneLine,
+        };
+        self.greeting = Greeting::Heard;
         if asked == Asked::Auth && literal(line, b"+ ") == Fit::Yes {
-            self.asked = Asked::Auth;
             self.client = Client::Credentials;
             return Step::Obeys;
         }
@@ -156,6 +174,7 @@ fn is_base64(line: &[u8]) -> bool {
     line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=*".contains(byte))
 }
 
+const ASKED_COUNT_MAX: usize = 256;
 const OK: &[u8] = b"+OK";
 const ERR: &[u8] = b"-ERR";
 const COMMANDS: &[&[u8]] = &[
@@ -175,8 +194,8 @@ mod tests {
             server(b"+OK\r\n"),
             client(b"LIST\r\n"),
             server(b"+OK 1 message\r\n1 120\r\n.\r\n"),
-            client(b"QUIT\r\n"),
-            server(b"+OK bye\r\n"),
+            client(b"CAPA\r\nQUIT\r\n"),
+            server(b"+OK list\r\nTOP\r\n.\r\n+OK bye\r\n"),
         ]);
         story.is_confirmed("pop3");
         story.is_obeyed_after(0);

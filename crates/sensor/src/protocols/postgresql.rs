@@ -39,9 +39,12 @@ fn starts(head: &[u8]) -> Fit {
     let fits = match u32::from_be_bytes(*code) {
         // Kafka's first request begins in the same way; here the name of a parameter follows.
         0x0003_0000..=0x0003_0002 => {
-            let name = rest.first().is_none_or(|byte| matches!(byte, b'a'..=b'z' | b'_' | 0));
-            let bounded = rest.len() < 4 || rest.iter().take(4).any(|byte| *byte > b' ');
-            (9..=STARTUP_BYTES_MAX).contains(&length) && name && bounded
+            let name = match rest.first() {
+                None => true,
+                Some(0) => length == 9,
+                Some(first) => matches!(first, b'a'..=b'z' | b'_'),
+            };
+            (9..=STARTUP_BYTES_MAX).contains(&length) && name
         }
         SSL_REQUEST | GSS_REQUEST => length == 8,
         CANCEL_REQUEST => length == 16,

@@ -122,6 +122,7 @@ struct Message {
 
 impl Follow for Records {
     fn feed(&mut self, side: Side, mut bytes: &[u8], context: &mut Context<'_>) -> Step {
+        let mut whole = Step::Obeys;
         while !bytes.is_empty() {
             let direction = self.sides.of_mut(side);
             let (taken, step) = match direction.stage {
@@ -141,21 +142,30 @@ impl Follow for Records {
                 }
                 Stage::Lost => return Step::Unchecked,
             };
-            if step != Step::Obeys {
-                return step;
+            match step {
+                Step::Obeys => {}
+                Step::Unchecked => whole = Step::Unchecked,
+                step => return step,
             }
             bytes = bytes.get(taken..).unwrap_or_default();
         }
-        Step::Obeys
+        whole
     }
 
     fn gap(&mut self, side: Side) {
-        // Nothing marks the beginning of a record.
-        self.sides.of_mut(side).stage = Stage::Lost;
+        // Nothing marks the beginning of a record; a hello may have been lost with the rest.
+        let direction = self.sides.of_mut(side);
+        direction.stage = Stage::Lost;
+        direction.greeted = Greeted::Yes;
     }
 }
 
 impl Direction {
+    /// Whether nothing at all has come from this side.
+    fn is_silent(&self) -> bool {
+        self.stage == Stage::Header && self.header_count == 0 && self.header == [0; 5]
+    }
+
     fn take_header(&mut self, bytes: &[u8]) -> usize {
         let room = self.header.get_mut(self.header_count..).unwrap_or_default();
         let taken = room.len().min(bytes.len());
@@ -183,7 +193,8 @@ impl Records {
         if self.doubt(side) == Step::Left {
             return Step::Left;
         }
-        let peer_greeted = self.sides.of(side.other()).greeted;
+        let peer = self.sides.of(side.other());
+        let (peer_greeted, peer_silent) = (peer.greeted, peer.is_silent());
         let direction = self.sides.of_mut(side);
         let [kind, _, _, high, low] = direction.header;
         let length = usize::from(u16::from_be_bytes([high, low]));
@@ -197,16 +208,18 @@ impl Records {
             HEARTBEAT => !clear,
             _ if self.negotiated == Negotiated::BeforeTls13 => !clear,
             _ => {
-                direction.greeted == Greeted::Yes
-                    && (peer_greeted == Greeted::Yes || self.early_data == EarlyData::Offered)
+                let early = self.early_data == EarlyData::Offered || peer_silent;
+                direction.greeted == Greeted::Yes && (peer_greeted == Greeted::Yes || early)
             }
         };
+        // Where only one side was captured, nothing can be said of its data.
+        let unanswered = kind == APPLICATION_DATA && peer_silent;
         if !allowed || length > RECORD_BYTES_MAX {
             return Step::Left;
         }
         direction.header_count = 0;
         direction.stage = if length == 0 { Stage::Header } else { Stage::Body(length) };
-        Step::Obeys
+        if unanswered { Step::Unchecked } else { Step::Obeys }
     }
 
     fn body(&mut self, side: Side, body: &[u8], context: &mut Context<'_>) -> Step {
@@ -217,7 +230,7 @@ impl Records {
             (APPLICATION_DATA, _) | (_, Cipher::On) => direction.ciphertext.feed(body),
             (CHANGE_CIPHER, Cipher::Off) => {
                 // In TLS 1.3 it means nothing, and hellos may still follow a HelloRetryRequest.
-                if self.negotiated == Negotiated::BeforeTls13 {
+                if self.negotiated != Negotiated::Tls13 {
                     direction.cipher = Cipher::On;
                 }
                 if body == [1] { Step::Obeys } else { Step::Left }
@@ -359,7 +372,7 @@ const _: () = assert!(HELLO_BYTES_MAX <= MESSAGE_BYTES_MAX);
 mod tests {
     use alloc::vec::Vec;
 
-    use observation::Side;
+    use observation::{Grammar, Side};
 
     use crate::protocols::story::Story;
 
@@ -438,7 +451,10 @@ mod tests {
         of(&[hello.clone(), (S, b"id\n".to_vec())]).is_left_by_server();
         // No ServerHello before the data.
         of(&[hello.clone(), (S, record(23, &[0x91; 40]))]).is_left_by_server();
-        of(&[hello.clone(), (C, record(23, &[0x91; 40]))]).is_left_by_client();
+        // What a client sends to a server that was not captured cannot be judged, unless it is readable.
+        let story = of(&[hello.clone(), (C, record(23, &[0x91; 40]))]);
+        assert_eq!((story.left, story.grammars[1]), (None, Grammar::Unchecked));
+        of(&[hello.clone(), (C, record(23, SHELL))]).is_left_by_client();
         // A refusal is an answer.
         let story = of(&[hello, (S, record(21, &[2, 40]))]);
         story.is_confirmed("tls");
