@@ -13,8 +13,8 @@ use crate::sinks::{escaped, escaped_whole};
 
 /// Descriptions are read as far as this.
 const JSON_BYTES_MAX: u64 = 32 << 20;
-/// Processes that are listed; the rest are counted.
-const PROCESS_LINE_COUNT_MAX: usize = 20;
+/// Processes or sockets that are listed; the rest are counted.
+const LINE_COUNT_MAX: usize = 20;
 
 /// The lines about a sealed folder.
 pub(crate) fn lines(folder: &Path, manifest: &Manifest) -> Vec<String> {
@@ -55,6 +55,9 @@ fn about(folder: &Path, file: &FileEntry) -> Vec<String> {
     }
     if file.name.contains("inspect-") {
         return json(&path).map(|value| configuration(&value)).unwrap_or_default();
+    }
+    if file.name.starts_with("sockets-") {
+        return json(&path).map(|value| sockets(&value)).unwrap_or_default();
     }
     if file.name.starts_with("processes-") {
         return json(&path).map(|value| processes(&value)).unwrap_or_default();
@@ -127,9 +130,33 @@ fn configuration(inspect: &Value) -> Vec<String> {
 
 fn processes(list: &Value) -> Vec<String> {
     let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut lines: Vec<String> = all.iter().take(PROCESS_LINE_COUNT_MAX).map(process).collect();
-    if all.len() > PROCESS_LINE_COUNT_MAX {
-        lines.push(format!("and {} more processes", all.len() - PROCESS_LINE_COUNT_MAX));
+    let mut lines: Vec<String> = all.iter().take(LINE_COUNT_MAX).map(process).collect();
+    if all.len() > LINE_COUNT_MAX {
+        lines.push(format!("and {} more processes", all.len() - LINE_COUNT_MAX));
+    }
+    lines
+}
+
+fn sockets(found: &Value) -> Vec<String> {
+    let all = found.get("sockets").and_then(Value::as_array);
+    let all = all.map(Vec::as_slice).unwrap_or_default();
+    let line = |socket: &Value| {
+        let text = |name: &str| escaped(socket.get(name).and_then(Value::as_str).unwrap_or("?"));
+        let number = |name: &str| socket.get(name).and_then(Value::as_u64).unwrap_or(0);
+        format!(
+            "{} {} {} -> {}, sent {}, received {}, waiting {}",
+            text("transport"),
+            text("state"),
+            text("local"),
+            text("remote"),
+            number("acknowledged_bytes"),
+            number("received_bytes"),
+            number("receive_queue")
+        )
+    };
+    let mut lines: Vec<String> = all.iter().take(LINE_COUNT_MAX).map(line).collect();
+    if all.len() > LINE_COUNT_MAX {
+        lines.push(format!("and {} more sockets", all.len() - LINE_COUNT_MAX));
     }
     lines
 }

@@ -9,6 +9,7 @@ mod plan;
 mod preserve;
 mod processes;
 mod receipt;
+mod sockets;
 mod target;
 
 pub(crate) use apply::{Done, apply, undo};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::processes;
+use super::sockets;
 use super::target::{Gone, Live, Target, short};
 use crate::evidence::{Case, Host, Question, Sealed};
 use crate::sources::runtime_api::{ApiError, Extent, RuntimeApi};
@@ -105,7 +106,7 @@ pub(crate) fn preserve(
 fn from_the_kernel(case: &mut Case, live: &Live) -> anyhow::Result<()> {
     for table in NAMESPACE_TABLES {
         let path = format!("/proc/{}/net/{table}", live.pid);
-        let question = ask("sockets", &live.id, &format!("read {path}"));
+        let question = ask("tables", &live.id, &format!("read {path}"));
         match fs::read(&path) {
             Ok(bytes) => {
                 case.save(question, &format!("net-{table}-{}.txt", live.short()), &bytes, "")?;
@@ -113,6 +114,18 @@ fn from_the_kernel(case: &mut Case, live: &Live) -> anyhow::Result<()> {
             Err(error) => case.fail(question, &error.to_string()),
         }
     }
+    let question = ask("sockets", &live.id, "sock_diag in its namespace");
+    match sockets::of_process(live.pid) {
+        Ok(found) => {
+            let bytes = serde_json::to_vec_pretty(&found.json).context("encoding sockets")?;
+            case.save(question, &format!("sockets-{}.json", live.short()), &bytes, &found.cut)?;
+        }
+        Err(error) => case.fail(question, &error.to_string()),
+    }
+    processes_of(case, live)
+}
+
+fn processes_of(case: &mut Case, live: &Live) -> anyhow::Result<()> {
     let question = ask("processes", &live.id, "cgroup.procs, /proc/PID, hash of /proc/PID/exe");
     match processes::of_container(live.pid) {
         Ok(found) => {
