@@ -1,6 +1,7 @@
 //! `alerts`: what was found, and what people said about it.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
@@ -236,6 +237,8 @@ fn far_end(alert: &Alert) -> String {
 impl StoreChoice {
     /// How commands must be written so that they find this store again.
     pub(crate) fn commands(&self) -> Commands {
-        Commands { store: self.store.clone() }
+        // The commands must work from any folder.
+        let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or(folder.clone());
+        Commands { store: self.store.as_ref().map(absolute) }
     }
 }

@@ -17,6 +17,8 @@ use crate::timestamp::readable;
 const OTHERS_SHOWN_MAX: usize = 10;
 /// How many excerpts of the payload are shown.
 const EXCERPTS_SHOWN_MAX: usize = 6;
+/// The column of commands is at most so wide; what is longer pushes its explanation to the right.
+const STEP_CHARS_MAX: usize = 48;
 /// How many names that led to the peer are shown.
 const NAMES_SHOWN_MAX: usize = 4;
 
@@ -257,7 +259,7 @@ fn seen_by(prevalence: Prevalence) -> String {
 
 fn write_next(out: &mut String, alert: &Alert, commands: &Commands) -> fmt::Result {
     let steps = next_steps(alert, commands);
-    let width = steps.iter().map(|step| step.text.len()).max().unwrap_or(0);
+    let width = steps.iter().map(|step| step.text.len()).max().unwrap_or(0).min(STEP_CHARS_MAX);
     for (number, step) in (1..).zip(&steps) {
         let label = if number == 1 { "NEXT" } else { "" };
         writeln!(out, "{label:<4}  {number}  {:<width$}   {}", step.text, step.why)?;

@@ -49,7 +49,8 @@ fn write_term(out: &mut String, term: &Evidence) -> fmt::Result {
         Counted::Outweighed => format!("({:+})", term.points_db),
     };
     let observed = wrapped(&escaped(&term.observed), OBSERVED_CHARS);
-    let expected = wrapped(&escaped(&term.expected), EXPECTED_CHARS);
+    // The engine writes a dash where nothing is expected.
+    let expected = wrapped(&escaped(&term.expected.replace('–', "-")), EXPECTED_CHARS);
     for index in 0..observed.len().max(expected.len()) {
         let cell = |lines: &[String]| lines.get(index).cloned().unwrap_or_default();
         let (label, points) = if index == 0 {
