@@ -3,6 +3,8 @@
 use observation::Span;
 
 /// Everything that is bounded. What a limit takes away is counted in the [`crate::Tally`].
+/// Of heads, bursts and reordered bytes one capture port may hold a quarter, and flows are evicted
+/// where there are most, so that a flood at one port leaves the others alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Flows at one time; the one that was idle for longest makes room.

@@ -10,7 +10,7 @@ use observation::{Flaws, Observation, PortId, PortTraffic, Time};
 
 use crate::clock;
 use crate::decode::{self, Ip};
-use crate::flow::{HeadPool, Out, Pools, SamplePool, Table};
+use crate::flow::{HeadPool, Out, Pools, Quota, SamplePool, Table};
 use crate::ports::Ports;
 use crate::shard::{SHARD_COUNT, of_pair};
 use crate::shard_state::{Held, ShardState, Shared, Where};
@@ -47,7 +47,7 @@ impl Sensor {
                     tally: Tally::default(),
                     heads: HeadPool::new(limits.head_count_max),
                     samples: SamplePool::new(limits.burst_count_max),
-                    reorder_bytes: 0,
+                    reorder: Quota::new(limits.reorder_bytes_max),
                 },
             },
             ports: Ports::new(seed, limits.port_count_max),

@@ -5,8 +5,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use observation::{Burst, Echo, Fact, Grammar, Shape, Side, Span, Tail, Time};
+use observation::{Burst, Echo, Fact, Grammar, PortId, Shape, Side, Span, Tail, Time};
 
+use super::quota::Quota;
 use super::sample::{Said, Sample};
 use super::{Flow, Out, Pools};
 use crate::protocols::Interest;
@@ -56,27 +57,28 @@ pub(crate) struct SamplePool {
     #[allow(clippy::vec_box, reason = "growing must not copy what is inside")]
     samples: Vec<Box<Sample>>,
     free: Vec<SampleId>,
-    count_max: u32,
+    quota: Quota,
 }
 
 impl SamplePool {
-    pub(crate) const fn new(count_max: u32) -> Self {
-        Self { samples: Vec::new(), free: Vec::new(), count_max }
+    pub(crate) fn new(count_max: u32) -> Self {
+        Self { samples: Vec::new(), free: Vec::new(), quota: Quota::new(count_max) }
     }
 
-    fn take(&mut self) -> Option<SampleId> {
+    fn take(&mut self, port: PortId) -> Option<SampleId> {
+        if self.quota.room(port) == 0 {
+            return None;
+        }
+        self.quota.take(port, 1);
         if let Some(id) = self.free.pop() {
             return Some(id);
         }
-        let number = u32::try_from(self.samples.len()).ok()?;
-        if number >= self.count_max {
-            return None;
-        }
         self.samples.push(Box::new(Sample::new()));
-        NonZeroU32::new(number + 1).map(SampleId)
+        NonZeroU32::new(u32::try_from(self.samples.len()).ok()?).map(SampleId)
     }
 
-    fn give_back(&mut self, id: SampleId) {
+    fn give_back(&mut self, id: SampleId, port: PortId) {
+        self.quota.give_back(port, 1);
         if let Some(sample) = self.get_mut(id) {
             sample.clear();
         }
@@ -172,7 +174,7 @@ impl Flow {
         (burst.side, burst.start, burst.end) = (side, at, at);
         (burst.bytes, burst.segments) = (0, 0);
         burst.state = if untold { State::Untold } else { State::Open };
-        burst.sample = if untold { None } else { pools.samples.take() };
+        burst.sample = if untold { None } else { pools.samples.take(self.key.port) };
         if !untold && burst.sample.is_none() {
             pools.tally.bursts_unsampled += 1;
         }
@@ -199,7 +201,7 @@ impl Flow {
         }
         self.burst.said_by = burst.side;
         if let Some(id) = self.burst.sample.take() {
-            pools.samples.give_back(id);
+            pools.samples.give_back(id, self.key.port);
         }
         self.burst.state = State::Silent;
         self.burst.pause_from = burst.end;

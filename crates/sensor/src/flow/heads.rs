@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use observation::Side;
+use observation::{PortId, Side};
 
-use crate::Tally;
+use super::quota::Quota;
 
 /// What is kept of each direction's beginning.
 pub(crate) const HEAD_BYTES_MAX: usize = 2048;
@@ -16,7 +16,7 @@ pub(crate) struct HeadPool {
     #[allow(clippy::vec_box, reason = "growing must not copy what is inside")]
     chunks: Vec<Box<[u8; HEAD_BYTES_MAX]>>,
     free: Vec<u32>,
-    count_max: u32,
+    quota: Quota,
 }
 
 /// One flow's place in the pool.
@@ -30,23 +30,32 @@ pub(crate) struct FlowHeads {
 #[derive(Clone, Copy, Debug)]
 struct Chunk(core::num::NonZeroU32);
 
+/// What became of bytes for a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// They are in it, as far as they fit.
+    Whole,
+    /// There is no room for this head, from now on.
+    Denied,
+}
+
 impl HeadPool {
-    pub(crate) const fn new(count_max: u32) -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), count_max }
+    pub(crate) fn new(count_max: u32) -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), quota: Quota::new(count_max) }
     }
 
-    fn take(&mut self) -> Option<Chunk> {
+    fn take(&mut self, port: PortId) -> Option<Chunk> {
+        if self.quota.room(port) == 0 {
+            return None;
+        }
         let number = match self.free.pop() {
             Some(number) => number,
             None => {
-                let number = u32::try_from(self.chunks.len()).ok()?;
-                if number >= self.count_max {
-                    return None;
-                }
                 self.chunks.push(Box::new([0; HEAD_BYTES_MAX]));
-                number
+                u32::try_from(self.chunks.len() - 1).ok()?
             }
         };
+        self.quota.take(port, 1);
         core::num::NonZeroU32::new(number + 1).map(Chunk)
     }
 
@@ -70,25 +79,24 @@ impl FlowHeads {
     pub(crate) fn append(
         &mut self,
         pool: &mut HeadPool,
+        port: PortId,
         side: Side,
         bytes: &[u8],
-        tally: &mut Tally,
-    ) {
+    ) -> Kept {
         let at = side as usize;
         let (Some(chunk), Some(len)) = (self.chunks.get_mut(at), self.lens.get_mut(at)) else {
-            return;
+            return Kept::Whole;
         };
         if chunk.is_none() {
             // A head is whole from the first byte or not there at all.
             if *len != 0 {
-                return;
+                return Kept::Whole;
             }
-            *chunk = pool.take();
+            *chunk = pool.take(port);
         }
         let Some(chunk) = *chunk else {
-            tally.heads_denied += 1;
             *len = 1;
-            return;
+            return Kept::Denied;
         };
         let room = pool.room(chunk, *len);
         let fits = bytes.len().min(room.len());
@@ -96,6 +104,7 @@ impl FlowHeads {
             room.copy_from_slice(bytes);
             *len += u16::try_from(fits).unwrap_or(0);
         }
+        Kept::Whole
     }
 
     /// One direction's head; empty where it was never kept.
@@ -111,9 +120,10 @@ impl FlowHeads {
     }
 
     /// Gives the chunks back.
-    pub(crate) fn free(&mut self, pool: &mut HeadPool) {
+    pub(crate) fn free(&mut self, pool: &mut HeadPool, port: PortId) {
         for chunk in &mut self.chunks {
             if let Some(chunk) = chunk.take() {
+                pool.quota.give_back(port, 1);
                 pool.free.push(chunk.0.get() - 1);
             }
         }
@@ -124,28 +134,30 @@ impl FlowHeads {
 mod tests {
     use super::*;
 
+    const PORT: PortId = PortId::UNKNOWN;
+
     #[test]
     fn a_head_ends_where_its_chunk_does() {
-        let (mut pool, mut tally) = (HeadPool::new(2), Tally::default());
+        let mut pool = HeadPool::new(2);
         let mut heads = FlowHeads::default();
-        heads.append(&mut pool, Side::Originator, &[b'a'; 2000], &mut tally);
-        heads.append(&mut pool, Side::Originator, &[b'b'; 2000], &mut tally);
+        heads.append(&mut pool, PORT, Side::Originator, &[b'a'; 2000]);
+        heads.append(&mut pool, PORT, Side::Originator, &[b'b'; 2000]);
         let head = heads.of(&pool, Side::Originator);
         assert_eq!((head.len(), head.last()), (HEAD_BYTES_MAX, Some(&b'b')));
         assert!(heads.of(&pool, Side::Responder).is_empty());
     }
 
     #[test]
-    fn a_full_pool_denies_and_counts() {
-        let (mut pool, mut tally) = (HeadPool::new(1), Tally::default());
+    fn a_full_pool_denies_once_and_has_room_again() {
+        let mut pool = HeadPool::new(1);
         let (mut one, mut two) = (FlowHeads::default(), FlowHeads::default());
-        one.append(&mut pool, Side::Originator, b"id", &mut tally);
-        two.append(&mut pool, Side::Originator, b"id", &mut tally);
-        two.append(&mut pool, Side::Originator, b"id", &mut tally);
-        assert_eq!((two.of(&pool, Side::Originator), tally.heads_denied), (&b""[..], 1));
-        one.free(&mut pool);
+        assert_eq!(one.append(&mut pool, PORT, Side::Originator, b"id"), Kept::Whole);
+        assert_eq!(two.append(&mut pool, PORT, Side::Originator, b"id"), Kept::Denied);
+        assert_eq!(two.append(&mut pool, PORT, Side::Originator, b"id"), Kept::Whole);
+        assert_eq!(two.of(&pool, Side::Originator), b"");
+        one.free(&mut pool, PORT);
         let mut three = FlowHeads::default();
-        three.append(&mut pool, Side::Responder, b"ls", &mut tally);
+        three.append(&mut pool, PORT, Side::Responder, b"ls");
         assert_eq!(three.of(&pool, Side::Responder), b"ls");
     }
 }

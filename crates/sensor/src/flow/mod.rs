@@ -4,6 +4,7 @@ mod burst;
 mod entropy;
 mod heads;
 mod opener;
+mod quota;
 mod reorder;
 mod sample;
 mod stream;
@@ -22,6 +23,7 @@ use observation::{
 pub(crate) use burst::SamplePool;
 pub(crate) use heads::HeadPool;
 pub(crate) use opener::{Opener, opening};
+pub(crate) use quota::Quota;
 pub(crate) use table::{Slot, Table};
 
 use self::burst::BurstState;
@@ -48,7 +50,7 @@ pub(crate) struct Pools {
     pub tally: Tally,
     pub heads: HeadPool,
     pub samples: SamplePool,
-    pub reorder_bytes: u32,
+    pub reorder: Quota,
 }
 
 /// One flow.
@@ -255,7 +257,7 @@ impl Flow {
         let heads = heads_of(&self.heads, &pools.heads, self.first_speaker, self.key.transport);
         let mut voice = Voice { at, ..voice!(self, out) };
         self.recognizer.end(heads, &mut |heard| voice.hear(heard));
-        self.heads.free(&mut pools.heads);
+        self.heads.free(&mut pools.heads, self.key.port);
         self.flaws = self.flaws.with(flaws);
         if self.is_one_sided() {
             self.flaws = self.flaws.with(Flaws::ONE_SIDED);

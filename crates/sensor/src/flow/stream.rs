@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use observation::{Flaws, Side, Time, Transport};
 
-use super::heads::HEAD_BYTES_MAX;
+use super::heads::{HEAD_BYTES_MAX, Kept};
 use super::reorder::{Queue, Queued, ahead};
 use super::{Flow, Out, Pools, Voice, heads_of, voice};
 use crate::protocols::Interest;
@@ -118,7 +118,7 @@ impl Flow {
     }
 
     fn enqueue(&mut self, piece: Piece<'_>, pools: &mut Pools) -> Queued {
-        let next = self.half(piece.side).next;
+        let (next, port) = (self.half(piece.side).next, self.key.port);
         let [originator, responder] = &mut **self.early.get_or_insert_with(Box::default);
         let place = match piece.side {
             Side::Originator => originator,
@@ -127,10 +127,9 @@ impl Flow {
         let queue = place.get_or_insert_with(|| Queue::new(piece.at));
         let before = queue.bytes();
         let room_flow = pools.limits.reorder_flow_bytes_max.saturating_sub(before);
-        let room_all = pools.limits.reorder_bytes_max.saturating_sub(pools.reorder_bytes);
-        let room = room_flow.min(room_all);
+        let room = room_flow.min(pools.reorder.room(port));
         let queued = queue.add(next, piece.seq, piece.len, piece.bytes, room);
-        pools.reorder_bytes += queue.bytes() - before;
+        pools.reorder.take(port, queue.bytes() - before);
         if queue.first_seq().is_none() {
             *place = None;
         }
@@ -155,7 +154,7 @@ impl Flow {
                 self.drop_queue(side);
                 return;
             };
-            pools.reorder_bytes -= ready.bytes.len() as u32;
+            pools.reorder.give_back(self.key.port, ready.bytes.len() as u32);
             self.flaws = self.flaws.with(Flaws::REORDERED);
             let piece = Piece { side, seq: ready.seq, len: ready.len, bytes: &ready.bytes, at };
             let behind = ahead(next, piece.seq).unsigned_abs();
@@ -271,9 +270,8 @@ impl Flow {
     }
 
     fn drop_waiting(&mut self, side: Side, pools: &mut Pools) {
-        if let Some(queue) = self.queue_mut(side) {
-            pools.reorder_bytes -= queue.bytes();
-        }
+        let bytes = self.queue_mut(side).map_or(0, |queue| queue.bytes());
+        pools.reorder.give_back(self.key.port, bytes);
         self.drop_queue(side);
     }
 
@@ -320,7 +318,8 @@ impl Flow {
         let is_first = !self.heads.is_begun(side);
         // Datagrams are told apart by each side's first.
         if self.interest == Interest::Heads && (is_first || self.key.transport == Transport::Tcp) {
-            self.heads.append(&mut pools.heads, side, fresh, &mut pools.tally);
+            let kept = self.heads.append(&mut pools.heads, self.key.port, side, fresh);
+            pools.tally.heads_denied += u64::from(kept == Kept::Denied);
         }
         let mut heads = heads_of(&self.heads, &pools.heads, self.first_speaker, self.key.transport);
         // Without room for a head, the first payload stands for it while it is here.
@@ -335,7 +334,7 @@ impl Flow {
         self.interest =
             self.recognizer.bytes(heads, side, fresh, at, &mut |heard| voice.hear(heard));
         if self.interest != Interest::Heads {
-            self.heads.free(&mut pools.heads);
+            self.heads.free(&mut pools.heads, self.key.port);
         }
     }
 }

@@ -3,17 +3,13 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use observation::{PortId, Time};
+use observation::Time;
 
 use super::Flow;
-use crate::hash;
+use super::quota::{GROUP_COUNT, group_of};
 
 /// Flows of one allocation.
 const CHUNK: usize = 512;
-/// Capture ports are put into this many groups, so that a flood at one port evicts only the flows
-/// of its own group.
-const GROUP_COUNT: usize = 64;
-
 /// A flow's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot(pub u32);
@@ -144,8 +140,4 @@ impl Table {
         let count = self.chunks.iter().map(Vec::len).sum::<usize>();
         (0..u32::try_from(count).unwrap_or(u32::MAX)).map(Slot)
     }
-}
-
-fn group_of(port: PortId) -> usize {
-    (hash::of(0, &port.0) % GROUP_COUNT as u64) as usize
 }

@@ -1,6 +1,8 @@
 //! What must never change what is told: the number of lanes, and ticks.
 
-use observation::{FactKind, Observation, PortId, Time};
+use std::collections::HashSet;
+
+use observation::{Fact, FactKind, Observation, PortId, Time};
 use sensor::{Lane, Limits, Sensor, shard_of};
 
 use crate::wire::By::{Client, Server};
@@ -168,11 +170,69 @@ fn a_flood_at_one_port_evicts_only_its_own_flows() {
             Talk::between(&client, "198.51.100.77:80").wait(10).raw(Client, (1, 1, ACK), b"x");
         flood.frames[0].port = PortId(2);
         sensor.packet(flood.frames[0].packet(), &mut |told| {
-            if let observation::Fact::FlowClosed(closed) = &told.fact {
+            if let Fact::FlowClosed(closed) = &told.fact {
                 evicted.push(closed.key.port);
             }
         });
     }
     assert!(evicted.len() > 1900 && evicted.iter().all(|&port| port == PortId(2)));
     assert_eq!(sensor.tally().flows_evicted, evicted.len() as u64);
+}
+
+/// What is told of the flows at this port.
+fn told_at(frames: &[Frame], port: PortId) -> Vec<Observation<'static>> {
+    let mut sensor = Sensor::new(Limits::default().divided_by(512), 1, Lane::ONLY);
+    let (mut mine, mut all) = (HashSet::new(), Vec::new());
+    let mut hear = |told: &Observation<'_>| {
+        if let Fact::FlowOpened(opened) = &told.fact
+            && opened.key.port == port
+        {
+            mine.insert(opened.flow);
+        }
+        if mine.contains(&told.flow()) {
+            all.push(keep(told));
+        }
+    };
+    for frame in frames {
+        sensor.packet(frame.packet(), &mut hear);
+    }
+    sensor.advance(ms(10_000_000), &mut hear);
+    sensor.finish(&mut hear);
+    sorted(all)
+}
+
+#[test]
+fn a_neighbours_flood_changes_nothing() {
+    let mut mine = Vec::new();
+    for number in 0..4u64 {
+        let client = format!("172.17.0.2:{}", 40_000 + number);
+        let talk = Talk::between(&client, "198.51.100.10:4444").wait(number * 900).handshake();
+        let talk = talk.says(Client, b"G").wait(400).says(Server, b"id\n").wait(400);
+        let (next, ack) = (talk.client_seq, talk.server_seq);
+        let talk = talk.raw(Client, (next.wrapping_add(3), ack, ACK), b"=0\n").wait(50);
+        mine.extend(talk.raw(Client, (next, ack, ACK), b"uid").frames);
+    }
+    mine.iter_mut().for_each(|frame| frame.port = PortId(1));
+    mine.sort_by_key(|frame| frame.at);
+    let alone = told_at(&mine, PortId(1));
+    assert!(alone.len() > 20);
+
+    let mut all = mine;
+    for number in 0..4000u64 {
+        let client = format!("172.17.0.3:{}", 10_000 + number);
+        let talk = Talk::between(&client, "203.0.113.9:80").wait(number).handshake();
+        let early = (talk.server_seq.wrapping_add(9), talk.client_seq, ACK);
+        let talk = match number % 2 {
+            0 => talk.says(Client, b"G"),
+            _ => talk.raw(Server, early, &[b'x'; 900]),
+        };
+        all.extend(talk.frames.into_iter().map(|frame| Frame { port: PortId(2), ..frame }));
+    }
+    all.sort_by_key(|frame| frame.at);
+    assert!(told_at(&all, PortId(1)) == alone);
+    // The flood does hit the limits, or this test would prove nothing.
+    let mut sensor = Sensor::new(Limits::default().divided_by(512), 1, Lane::ONLY);
+    all.iter().for_each(|frame| sensor.packet(frame.packet(), &mut |_| {}));
+    let tally = sensor.tally();
+    assert!(tally.flows_evicted > 0 && tally.heads_denied > 0 && tally.segments_dropped > 0);
 }
