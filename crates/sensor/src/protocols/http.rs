@@ -241,4 +241,26 @@ mod tests {
         assert_eq!(story.grammars[2..], [Grammar::Unchecked, Grammar::Unchecked]);
         assert_eq!(story.names.join("+").to_string(), "http");
     }
+
+    #[test]
+    fn two_endless_bodies_are_not_vouched_for() {
+        let story = Story::of(&[
+            client(b"POST / HTTP/1.0\r\nContent-Length: 99999\r\n\r\n"),
+            server(b"HTTP/1.0 200 OK\r\n\r\nid\n"),
+            client(b"uid=0(root)\n"),
+            server(b"uname -a\n"),
+        ]);
+        story.is_confirmed("http");
+        assert_eq!(story.grammars[1..], [Grammar::Unchecked; 3]);
+    }
+
+    #[test]
+    fn reversed_roles_are_not_vouched_for() {
+        let story = Story::of(&[
+            client(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            server(b"GET /id HTTP/1.1\r\n\r\n"),
+        ]);
+        assert_eq!((&*story.names, story.left), (&["http"][..], None));
+        assert_eq!(story.grammars, [Grammar::Unchecked; 2]);
+    }
 }

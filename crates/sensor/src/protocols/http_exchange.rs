@@ -26,6 +26,17 @@ pub(super) struct Exchange {
     pending: VecDeque<Request>,
     /// Whether a request has been seen at all.
     requested: Requested,
+    turns: Turns,
+}
+
+/// Whether both sides take turns, as HTTP's do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turns {
+    #[default]
+    Taken,
+    /// A response began before its request had ended. Servers do so to refuse; two endless bodies
+    /// are also a terminal in both directions, of which nothing can be said.
+    Overlap,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,18 +126,8 @@ impl Talk for Exchange {
     fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         let client = self.client(side, line);
         self.client = Some(client);
-        let message = self.messages.of_mut(side);
-        match message.part {
-            Part::Start | Part::Seeking if side == client => self.request_line(side, line),
-            Part::Start | Part::Seeking => self.status_line(side, line, context),
-            Part::Header if line.is_empty() => self.header_end(side, context),
-            Part::Header => self.field(side, line),
-            Part::ChunkSize => message.chunk_size(line),
-            Part::ChunkEnd => message.chunk_end(line),
-            Part::Trailer if line.is_empty() => message.finish(),
-            Part::Trailer if is_field(line) => Step::Obeys,
-            _ => Step::Left,
-        }
+        let step = self.read(side, client, line, context);
+        self.judged(step)
     }
 
     fn begun(&self, side: Side, part: &[u8]) -> Step {
@@ -143,7 +144,7 @@ impl Talk for Exchange {
         if fits { Step::Obeys } else { Step::Left }
     }
 
-    fn payload(&mut self, side: Side, count: u64) {
+    fn payload(&mut self, side: Side, count: u64) -> Step {
         let message = self.messages.of_mut(side);
         message.part = match message.part {
             Part::Body(left) if left <= count => Part::Start,
@@ -152,6 +153,7 @@ impl Talk for Exchange {
             Part::Chunk(left) => Part::Chunk(left - count),
             other => other,
         };
+        self.judged(Step::Obeys)
     }
 
     fn gap(&mut self, side: Side) {
@@ -171,6 +173,27 @@ impl Talk for Exchange {
 }
 
 impl Exchange {
+    fn read(&mut self, side: Side, client: Side, line: &[u8], context: &mut Context<'_>) -> Step {
+        let message = self.messages.of_mut(side);
+        match message.part {
+            Part::Start | Part::Seeking if side == client => self.request_line(side, line),
+            Part::Start | Part::Seeking => self.status_line(side, line, context),
+            Part::Header if line.is_empty() => self.header_end(side, context),
+            Part::Header => self.field(side, line),
+            Part::ChunkSize => message.chunk_size(line),
+            Part::ChunkEnd => message.chunk_end(line),
+            Part::Trailer if line.is_empty() => message.finish(),
+            Part::Trailer if is_field(line) => Step::Obeys,
+            _ => Step::Left,
+        }
+    }
+
+    /// Nothing is vouched for where the roles are reversed or the turns overlap.
+    fn judged(&self, step: Step) -> Step {
+        let regular = self.client != Some(Side::Responder) && self.turns == Turns::Taken;
+        if step == Step::Obeys && !regular { Step::Unchecked } else { step }
+    }
+
     fn client(&self, side: Side, bytes: &[u8]) -> Side {
         self.client.unwrap_or_else(|| {
             if literal(bytes, VERSION) == Fit::Yes { side.other() } else { side }
@@ -205,12 +228,20 @@ impl Exchange {
         if !asked && !unseen && status != REQUEST_TIMEOUT {
             return Step::Left;
         }
+        if status >= 200 && self.is_requesting(side.other()) {
+            self.turns = Turns::Overlap;
+        }
         if (status >= 200 || status == SWITCHING)
             && let Some(request) = self.pending.front().or(self.building.as_ref())
         {
             request.tell(status, context);
         }
         Step::Obeys
+    }
+
+    /// Whether `client` is in the middle of a request.
+    fn is_requesting(&self, client: Side) -> bool {
+        !matches!(self.messages.of(client).part, Part::Start | Part::Seeking)
     }
 
     fn field(&mut self, side: Side, line: &[u8]) -> Step {

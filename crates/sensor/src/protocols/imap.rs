@@ -53,7 +53,8 @@ pub(super) struct Dialogue {
     sides: Both<Literal>,
     /// The client may send a line that is no command: after `+`, or while idle.
     invited: Invited,
-    secures: Secures,
+    /// The last command, where it changes what may follow.
+    asked: Asked,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,10 +74,12 @@ enum Invited {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Secures {
+enum Asked {
     #[default]
-    No,
-    Asked,
+    Other,
+    StartTls,
+    /// The server invites lines that are no commands.
+    Invitation,
 }
 
 impl Talk for Dialogue {
@@ -113,13 +116,14 @@ impl Talk for Dialogue {
         if fits { Step::Obeys } else { Step::Left }
     }
 
-    fn payload(&mut self, side: Side, count: u64) {
+    fn payload(&mut self, side: Side, count: u64) -> Step {
         if let Literal::Bytes(left) = self.sides.of_mut(side) {
             *self.sides.of_mut(side) = match left.saturating_sub(count) {
                 0 => Literal::RestOfLine,
                 left => Literal::Bytes(left),
             };
         }
+        Step::Obeys
     }
 
     fn gap(&mut self, side: Side) {
@@ -138,22 +142,29 @@ impl Dialogue {
         if !tagged(line).possible() || !is_one_of(command, COMMANDS) {
             return Step::Left;
         }
-        self.secures =
-            if is_one_of(command, &[b"STARTTLS"]) { Secures::Asked } else { Secures::No };
+        self.asked = if is_one_of(command, &[b"STARTTLS"]) {
+            Asked::StartTls
+        } else if is_one_of(command, &[b"AUTHENTICATE", b"IDLE"]) {
+            Asked::Invitation
+        } else {
+            Asked::Other
+        };
         Step::Obeys
     }
 
     fn response(&mut self, line: &[u8]) -> Step {
         match line {
-            [b'+', b' ', ..] | [b'+'] => {
+            [b'+', b' ', ..] | [b'+'] if self.asked == Asked::Invitation => {
                 self.invited = Invited::Yes;
+                Step::Obeys
+            }
+            // It waits for a literal.
+            [b'+', b' ', ..] | [b'+'] if *self.sides.of(Side::Originator) != Literal::None => {
                 Step::Obeys
             }
             [b'*', b' ', ..] => Step::Obeys,
             _ if status(line) != Fit::Yes => Step::Left,
-            _ if self.secures == Secures::Asked
-                && is_one_of(word(split_word(line).1), &[b"OK"]) =>
-            {
+            _ if self.asked == Asked::StartTls && is_one_of(word(split_word(line).1), &[b"OK"]) => {
                 Step::Becomes(Next::Tls, 0)
             }
             _ => Step::Obeys,

@@ -32,7 +32,9 @@ pub(super) trait Talk {
     /// Whether what `side` has begun can still become a line that it may send.
     fn begun(&self, side: Side, part: &[u8]) -> Step;
     /// So many bytes of the expected payload came.
-    fn payload(&mut self, _side: Side, _count: u64) {}
+    fn payload(&mut self, _side: Side, _count: u64) -> Step {
+        Step::Obeys
+    }
     /// Bytes of `side` were lost.
     fn gap(&mut self, _side: Side) {}
     /// The flow has ended.
@@ -131,7 +133,11 @@ impl<T: Talk> Lines<T> {
                 Expect::Anything => return Step::Unchecked,
                 Expect::Payload(count) => {
                     let taken = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, bytes.len());
-                    self.talk.payload(side, taken as u64);
+                    match self.talk.payload(side, taken as u64) {
+                        Step::Obeys => {}
+                        Step::Unchecked => step = Step::Unchecked,
+                        other => return other,
+                    }
                     bytes = bytes.get(taken..).unwrap_or_default();
                 }
                 Expect::Line => {

@@ -105,9 +105,10 @@ impl Talk for Dialogue {
         if fits.possible() { Step::Obeys } else { Step::Left }
     }
 
-    fn payload(&mut self, side: Side, count: u64) {
+    fn payload(&mut self, side: Side, count: u64) -> Step {
         let left = self.data.of_mut(side);
         *left = left.saturating_sub(count);
+        Step::Obeys
     }
 
     fn gap(&mut self, side: Side) {

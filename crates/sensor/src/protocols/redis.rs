@@ -173,12 +173,13 @@ impl Talk for Dialogue {
         if fits { Step::Obeys } else { Step::Left }
     }
 
-    fn payload(&mut self, side: Side, count: u64) {
+    fn payload(&mut self, side: Side, count: u64) -> Step {
         let value = self.sides.of_mut(side);
         value.bulk = value.bulk.saturating_sub(count);
         if value.bulk == 0 {
             self.element_done(side);
         }
+        Step::Obeys
     }
 
     fn gap(&mut self, side: Side) {

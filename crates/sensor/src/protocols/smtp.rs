@@ -105,13 +105,14 @@ impl Talk for Dialogue {
         if fits { Step::Obeys } else { Step::Left }
     }
 
-    fn payload(&mut self, _: Side, count: u64) {
+    fn payload(&mut self, _: Side, count: u64) -> Step {
         if let Client::Chunk(left) = self.client {
             self.client = match left.saturating_sub(count) {
                 0 => Client::Command,
                 left => Client::Chunk(left),
             };
         }
+        Step::Obeys
     }
 
     fn gap(&mut self, _: Side) {
