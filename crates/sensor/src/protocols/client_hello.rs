@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 pub(super) enum Carrier {
     /// TLS over TCP.
     Tcp,
+    /// QUIC.
+    Quic,
 }
 
 /// What was understood of it.
@@ -136,6 +138,7 @@ impl<'a> ClientHello<'a> {
     pub(super) fn ja4(&self, carrier: Carrier) -> String {
         let transport = match carrier {
             Carrier::Tcp => 't',
+            Carrier::Quic => 'q',
         };
         let named = if self.extensions.contains(&SERVER_NAME) { 'd' } else { 'i' };
         let version = version_name(match self.version_supported_max {

@@ -115,6 +115,7 @@ followers! {
     Pdb(super::pdb::Session),
     Pop3(Lines<super::pop3::Dialogue>),
     Postgresql(super::postgresql::Messages),
+    Quic(super::quic_initial::Initials),
     Redis(Lines<super::redis::Dialogue>),
     Smtp(Lines<super::smtp::Dialogue>),
     Socks(super::socks::Handshake),

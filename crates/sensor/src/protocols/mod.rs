@@ -15,9 +15,11 @@ mod recognizer;
 mod registry;
 mod words;
 
+mod aes;
 mod client_hello;
 mod dns_message;
 mod http_exchange;
+mod quic_initial;
 mod tunnel;
 mod websocket;
 

@@ -3,6 +3,8 @@
 
 use observation::Side;
 
+use super::follow::Follower;
+use super::quic_initial::Initials;
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::{Heads, Verdict};
 
@@ -11,7 +13,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     first_bytes: FirstBytes::range(0xc0, 0xff).or(FirstBytes::range(0x08, 0x0f)),
     transports: Transports::Udp,
     probe,
-    follow: None,
+    follow: Some(|| Follower::Quic(Initials::default())),
 };
 
 fn probe(heads: Heads<'_>) -> Verdict {
