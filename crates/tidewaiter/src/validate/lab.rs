@@ -117,10 +117,7 @@ impl Lab {
 
     /// Ends and removes one container; that it is gone already is no fault.
     pub(crate) fn end(&self, container: &str) -> anyhow::Result<()> {
-        match ask(self.program, &["rm", "--force", container]) {
-            Err(error) if error.to_string().contains("No such container") => Ok(()),
-            other => other.map(|_| ()),
-        }
+        remove_container(self.program, container)
     }
 
     /// Removes everything that carries the label of this run; what could not be is the error.
@@ -131,7 +128,8 @@ impl Lab {
         let removed = remove_labelled(self.program, &self.label());
         removed.with_context(|| {
             format!(
-                "removing what this run made; `{} ps -a --filter label={}` lists it",
+                "removing what this run made; `{0} ps -a` and `{0} network ls` with \
+                 `--filter label={1}` list it",
                 self.program.name(),
                 self.label()
             )
@@ -187,17 +185,34 @@ fn owner_is_gone(token: &str) -> bool {
     pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }
 
+/// Removes what carries the label. One thing that cannot be removed does not keep the next.
 fn remove_labelled(program: Program, label: &str) -> anyhow::Result<()> {
     let filter = format!("label={label}");
+    let mut problems = Vec::new();
     let containers = ask(program, &["ps", "--all", "--quiet", "--filter", &filter])?;
     for container in containers.lines() {
-        match ask(program, &["rm", "--force", "--volumes", container]) {
-            Err(error) if !error.to_string().contains("No such container") => return Err(error),
-            _ => {}
-        }
+        problems.extend(remove_container(program, container).err());
     }
     let networks = ask(program, &["network", "ls", "--quiet", "--filter", &filter])?;
-    networks.lines().try_for_each(|network| remove_network(program, network))
+    for network in networks.lines() {
+        problems.extend(remove_network(program, network).err());
+    }
+    match problems.pop() {
+        Some(problem) => Err(problem),
+        None => Ok(()),
+    }
+}
+
+/// That it is gone, or about to be by its own `--rm`, is no fault.
+fn remove_container(program: Program, container: &str) -> anyhow::Result<()> {
+    match ask(program, &["rm", "--force", "--volumes", container]) {
+        Err(error) => {
+            let said = error.to_string().to_ascii_lowercase();
+            let gone = ["no such container", "already in progress"];
+            if gone.iter().any(|words| said.contains(words)) { Ok(()) } else { Err(error) }
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// A container that removes itself (`--rm`) may hold its network for a moment longer.

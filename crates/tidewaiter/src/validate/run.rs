@@ -171,8 +171,8 @@ impl One<'_> {
         let (_, errors) = running.said();
         let ended = match code {
             None => Ended::ByUs,
-            Some(CLIENT_FAILED) => Ended::Client(errors.trim().to_owned()),
-            Some(NO_SUCH_PROGRAM | NOT_EXECUTABLE) => Ended::NoProgram(errors.trim().to_owned()),
+            Some(CLIENT_FAILED) => Ended::Client(first_line(&errors)),
+            Some(NO_SUCH_PROGRAM | NOT_EXECUTABLE) => Ended::NoProgram(first_line(&errors)),
             Some(code) => Ended::Exit(code),
         };
         if !matches!(ended, Ended::Client(_)) {
@@ -205,7 +205,7 @@ impl One<'_> {
                 return Ok(Some(code));
             }
             if self.stop.load(Ordering::Relaxed) {
-                bail!("stopped; everything that was made has been removed");
+                bail!("stopped by a signal");
             }
             watcher.check()?;
             let alert = watcher.about(&self.container());
@@ -227,6 +227,10 @@ impl One<'_> {
         let whole = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         if whole { id.to_owned() } else { String::new() }
     }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("").to_owned()
 }
 
 fn came(heard: Heard, began: Instant) -> Came {

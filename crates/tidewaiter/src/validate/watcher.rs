@@ -108,7 +108,7 @@ impl Watcher {
         while !lock(&self.log).watching {
             self.check()?;
             if stop.load(Ordering::Relaxed) {
-                bail!("stopped");
+                bail!("stopped by a signal");
             }
             if Instant::now() > until {
                 let messages = lock(&self.log).messages.trim().to_owned();
