@@ -67,36 +67,36 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::Arguments),
-    Doctor(doctor::Arguments),
-    Scan(scan::Arguments),
     Watch(watch::Arguments),
-    Coverage(coverage::Arguments),
+    Scan(scan::Arguments),
+    Demo(demo::Arguments),
     Flows(flows::Arguments),
     Alerts(alerts::Arguments),
     Explain(explain::Arguments),
-    Ads(ads::Arguments),
     Respond(respond::Arguments),
     Evidence(evidence::Arguments),
+    Coverage(coverage::Arguments),
+    Ads(ads::Arguments),
     Validate(validate::Arguments),
+    Doctor(doctor::Arguments),
     Completions(completions::Arguments),
 }
 
 /// Runs the chosen command.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
-        Command::Demo(arguments) => demo::run(arguments),
-        Command::Doctor(arguments) => doctor::run(arguments),
-        Command::Scan(arguments) => scan::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
-        Command::Coverage(arguments) => coverage::run(arguments),
+        Command::Scan(arguments) => scan::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Flows(arguments) => flows::run(arguments),
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
-        Command::Ads(arguments) => ads::run(arguments),
         Command::Respond(arguments) => respond::run(arguments),
         Command::Evidence(arguments) => evidence::run(arguments),
+        Command::Coverage(arguments) => coverage::run(arguments),
+        Command::Ads(arguments) => ads::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
     }
 }

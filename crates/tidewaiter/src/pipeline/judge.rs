@@ -34,7 +34,7 @@ pub(crate) struct Judge {
     fresh: Vec<AlertUpdate>,
     /// Updates that wait for their commit.
     waiting: Vec<AlertUpdate>,
-    /// Every alert of this run: when it opened and its level now.
+    /// Every alert of this run that stands: when it opened and its level now.
     /// One small entry an alert; the engine's own limits bound how fast they come.
     alerts: BTreeMap<AlertId, (Time, Level)>,
 }
@@ -121,8 +121,16 @@ impl Judge {
             return Ok(());
         }
         for update in &self.fresh {
-            if let Some((alert, _)) = shown(update) {
-                self.alerts.insert(alert.id, (alert.opened_at, alert.level));
+            match update {
+                AlertUpdate::Opened(alert)
+                | AlertUpdate::Revised(alert)
+                | AlertUpdate::Adopted(alert, _) => {
+                    self.alerts.insert(alert.id, (alert.opened_at, alert.level));
+                }
+                // Merged into another one, or taken back: it no longer stands on its own.
+                AlertUpdate::Closed(id) => {
+                    self.alerts.remove(id);
+                }
             }
         }
         if self.showing == Showing::AtTheEnd {

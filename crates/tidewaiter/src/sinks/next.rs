@@ -28,6 +28,10 @@ pub(crate) fn next_steps(alert: &Alert, commands: &Commands) -> Vec<Step> {
     let id = short_id(alert);
     let mut steps =
         vec![commands.step(&["explain", &id], "each reason, and the strategy's own document")];
+    if alert.subjects.iter().any(|subject| subject.container.is_some()) {
+        steps.push(commands.step(&["respond", &id], "what would be done (a plan, nothing acts)"));
+        steps.push(commands.step(&["evidence", "show", &id], "what was preserved, once it was"));
+    }
     if let Some(endpoint) = alert.peer.endpoint {
         let address = endpoint.address.to_string();
         steps.push(commands.step(&["alerts", "--peer", &address], "who else went there?"));

@@ -94,7 +94,48 @@ pub const START_NS: u64 = 1_795_550_400_000_000_000;
 
 /// A container opens a connection; the far end types, the container answers like a shell.
 pub fn text_session() -> Vec<Frame> {
-    let mut talk = Talk::new();
+    session(0, 52224)
+}
+
+/// A container asks a web server on the same port, and is answered.
+pub fn web_request() -> Vec<Frame> {
+    let mut talk = Talk::new(0, 52224);
+    talk.open();
+    talk.container(b"GET /index.html HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/8\r\n\r\n");
+    talk.wait(12);
+    talk.far(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    talk.wait(1);
+    talk.close();
+    talk.frames
+}
+
+/// Many such sessions, one after the other, each from another port.
+pub fn sessions(count: u16) -> Vec<Frame> {
+    (0..count).flat_map(|index| session(u64::from(index) * 9000, 20_000 + index)).collect()
+}
+
+/// A name that tries a line of its own, terminal commands, quotes and a reversed direction.
+pub const HOSTILE: &str = "x\nFORGED\u{1b}[2J\u{7}\r\"'`$(id)\u{202e}\u{2028}\u{430}";
+
+/// What `docker inspect` prints of the container at 172.17.0.2.
+pub fn inspect_of(name: &str) -> String {
+    serde_json::json!([{
+        "Id": "5455d941".repeat(8),
+        "Created": "2026-11-24T19:59:00.000000000Z",
+        "Path": "sh",
+        "Args": ["-c", name],
+        "State": { "Status": "running", "Running": true, "Pid": 4802 },
+        "Image": format!("sha256:{}", "2ebf071a".repeat(8)),
+        "Name": format!("/{name}"),
+        "HostConfig": { "NetworkMode": "default", "AutoRemove": true },
+        "Config": { "Image": name, "Env": [], "Cmd": ["sh", "-c", name], "Labels": { "x": name } },
+        "NetworkSettings": { "Networks": { "bridge": { "IPAddress": "172.17.0.2" } } },
+    }])
+    .to_string()
+}
+
+fn session(start_ms: u64, port: u16) -> Vec<Frame> {
+    let mut talk = Talk::new(start_ms, port);
     talk.open();
     for (command, answer) in [
         ("id\n", "uid=0(root) gid=0(root)\n# "),
@@ -115,6 +156,7 @@ pub fn text_session() -> Vec<Frame> {
 pub struct Talk {
     frames: Vec<Frame>,
     at_ms: u64,
+    port: u16,
     container_sequence: u32,
     far_sequence: u32,
 }
@@ -125,8 +167,8 @@ const PSH: u8 = 8;
 const ACK: u8 = 16;
 
 impl Talk {
-    pub fn new() -> Self {
-        Self { frames: Vec::new(), at_ms: 0, container_sequence: 1000, far_sequence: 9000 }
+    pub fn new(at_ms: u64, port: u16) -> Self {
+        Self { frames: Vec::new(), at_ms, port, container_sequence: 1000, far_sequence: 9000 }
     }
 
     pub fn wait(&mut self, ms: u64) {
@@ -161,10 +203,10 @@ impl Talk {
     }
 
     fn segment(&mut self, direction: Direction, flags: u8, payload: &[u8]) {
-        const CONTAINER: ([u8; 4], u16) = ([172, 17, 0, 2], 52224);
         const FAR: ([u8; 4], u16) = ([198, 51, 100, 10], 4444);
+        let container = ([172, 17, 0, 2], self.port);
         let outward = direction == Direction::Outward;
-        let (from, to) = if outward { (CONTAINER, FAR) } else { (FAR, CONTAINER) };
+        let (from, to) = if outward { (container, FAR) } else { (FAR, container) };
         let (sequence, acknowledged) = if outward {
             (self.container_sequence, self.far_sequence)
         } else {
