@@ -112,6 +112,7 @@ followers! {
     Irc(Lines<super::irc::Dialogue>),
     Memcached(Lines<super::memcached::Dialogue>),
     Nats(Lines<super::nats::Dialogue>),
+    Nntp(Lines<super::nntp::Dialogue>),
     Pdb(super::pdb::Session),
     Pop3(Lines<super::pop3::Dialogue>),
     Postgresql(super::postgresql::Messages),

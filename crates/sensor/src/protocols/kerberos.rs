@@ -3,7 +3,6 @@
 use observation::Transport;
 
 use super::registry::{FirstBytes, Protocol, Transports};
-use super::snmp::element;
 use super::words::{Fit, datagram, two_sided};
 use super::{Heads, Verdict};
 
@@ -45,7 +44,7 @@ fn begins_message(head: &[u8]) -> Fit {
     if early.windows(fields.len()).any(|part| part == fields) {
         return Fit::Yes;
     }
-    if head.len() < FIELDS_WITHIN && element(head).is_none() { Fit::Could } else { Fit::No }
+    if head.len() < FIELDS_WITHIN { Fit::Could } else { Fit::No }
 }
 
 /// Two lengths of at most five bytes stand before the fields.

@@ -20,6 +20,10 @@ fn probe(heads: Heads<'_>) -> Verdict {
         (Some(Mode::Asks | Mode::Either), None) if heads.answerer.is_empty() => {
             Verdict::Proposed(Side::Originator)
         }
+        // The capture began behind the question. A private answer's counts prove it.
+        (Some(Mode::Answers), None) if is_private_answer(heads.opener) => {
+            Verdict::Proposed(Side::Originator)
+        }
         (None, Some(_)) if heads.opener.is_empty() => Verdict::Proposed(Side::Responder),
         (None, None) if heads.opener.is_empty() && heads.answerer.is_empty() => Verdict::Unsure,
         _ => Verdict::Never,
@@ -84,7 +88,19 @@ fn is_response(datagram: &[u8]) -> bool {
 
 /// A request or response of ntpd's own, by implementation and request code.
 fn is_private(datagram: &[u8]) -> bool {
-    matches!(datagram.first_chunk::<8>(), Some([_, _, 0 | 2 | 3, 0..=45, ..]))
+    let fits = matches!(datagram.first_chunk::<8>(), Some([_, _, 0 | 2 | 3, 0..=45, ..]));
+    fits && (datagram.first().is_some_and(|first| first & 0x80 == 0) || is_private_answer(datagram))
+}
+
+/// So many items of such a size fill the datagram.
+fn is_private_answer(datagram: &[u8]) -> bool {
+    let Some(([first, _, _, _, c, count, s, size], items)) = datagram.split_first_chunk::<8>()
+    else {
+        return false;
+    };
+    let count = usize::from(u16::from_be_bytes([*c, *count]) & 0xfff);
+    let size = usize::from(u16::from_be_bytes([*s, *size]));
+    first & 0x87 == 0x87 && count * size == items.len()
 }
 
 const TIME_BYTES: usize = 48;

@@ -28,7 +28,7 @@ fn is_snmp(datagram: &[u8]) -> bool {
 }
 
 /// One BER element: its tag, its content and what follows it.
-pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = bytes.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (length, rest) = match first {
