@@ -21,8 +21,8 @@ const UNDECIDED: Span = Span::from_millis(2000);
 #[derive(Debug, Default)]
 pub(crate) struct HostGate {
     cgroups: Remembered<u64, ()>,
-    /// Which cgroup's a conversation is.
-    owners: Remembered<Conversation, u64>,
+    /// Whose sockets hold a conversation: both ends may be on this host.
+    owners: Remembered<Conversation, [u64; 2]>,
     /// A socket's transport and own end.
     sockets: Remembered<u64, (Transport, Endpoint)>,
     /// Far ends of sockets whose own end is not known yet.
@@ -158,7 +158,12 @@ impl HostGate {
 
     fn own(&mut self, transport: Transport, one: Endpoint, other: Endpoint, cgroup: u64) -> News {
         let conversation = conversation(transport, one, other);
-        self.owners.put(conversation, cgroup);
+        let known = self.owners.get(&conversation).copied().unwrap_or([0; 2]);
+        let owners = match known {
+            [first, _] if first == cgroup => known,
+            [first, _] => [cgroup, first],
+        };
+        self.owners.put(conversation, owners);
         News::Owner(conversation)
     }
 
@@ -167,8 +172,8 @@ impl HostGate {
         if ends.iter().any(|address| self.addresses.get(address).is_some()) {
             return true;
         }
-        let owner = self.owners.get(&conversation(key.transport, key.originator, key.responder));
-        owner.is_some_and(|cgroup| self.cgroups.get(cgroup).is_some())
+        let owners = self.owners.get(&conversation(key.transport, key.originator, key.responder));
+        owners.into_iter().flatten().any(|cgroup| self.cgroups.get(cgroup).is_some())
     }
 
     /// Lets go of flows whose owner has become known.
@@ -320,6 +325,13 @@ mod tests {
         assert_eq!(passed(&all), 2);
         let late = [opened(port), established(2), tuple(77), container_process(77)];
         assert_eq!(passed(&late), 2);
+    }
+
+    #[test]
+    fn a_far_end_on_this_very_host_hides_no_container() {
+        let port = PortId::of_host(2);
+        assert_eq!(passed(&[container_process(77), tuple(77), tuple(1), opened(port)]), 1);
+        assert_eq!(passed(&[container_process(77), tuple(1), tuple(77), opened(port)]), 1);
     }
 
     #[test]
