@@ -122,6 +122,7 @@ const fn standing_name(standing: Standing) -> &'static str {
         Standing::Moving => "moving",
         Standing::Exact => "exact",
         Standing::Dropped => "ring dropped",
+        Standing::Refused => "refused",
         Standing::Unexplained => "unexplained",
     }
 }

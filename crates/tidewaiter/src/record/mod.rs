@@ -6,7 +6,7 @@ pub(crate) mod spool;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,8 @@ use sensor::Packet;
 
 /// Written to the disk at once.
 const BUFFER_BYTES: usize = 1 << 20;
+/// The captured packets of the host's own interfaces, while a container used them.
+const HOST_PACKETS_FILE: &str = "packets-host.pcapng";
 /// Who writes captures.
 pub(crate) const APPLICATION: &str = concat!("tidewaiter ", env!("CARGO_PKG_VERSION"));
 
@@ -25,6 +27,10 @@ pub(crate) const APPLICATION: &str = concat!("tidewaiter ", env!("CARGO_PKG_VERS
 /// the watch goes on without it.
 pub(crate) struct Recorder {
     packets: Mutex<PcapngWriter<BufWriter<File>>>,
+    /// Packets of the host's own interfaces come from a ring of their own, and files are merged by
+    /// time where one file is not. Made with its first packet.
+    host_packets: Mutex<Option<PcapngWriter<BufWriter<File>>>>,
+    folder: PathBuf,
     events: Mutex<BufWriter<File>>,
     inspect: Mutex<BufWriter<File>>,
     system: Mutex<BufWriter<File>>,
@@ -39,6 +45,8 @@ impl Recorder {
         let file = |name: &str| new_file(folder, name);
         Ok(Self {
             packets: Mutex::new(PcapngWriter::new(file(PACKETS_FILE)?, APPLICATION)?),
+            host_packets: Mutex::new(None),
+            folder: folder.to_path_buf(),
             events: Mutex::new(file(EVENTS_FILE)?),
             inspect: Mutex::new(file(INSPECT_FILE)?),
             system: Mutex::new(file(SYSTEM_FILE)?),
@@ -46,20 +54,25 @@ impl Recorder {
         })
     }
 
-    /// Records packets; `names` names their interfaces.
-    pub(crate) fn packets(
-        &self,
-        names: &[(PortId, String)],
-        packets: impl Fn(&mut dyn FnMut(Packet<'_>)),
-    ) {
-        let mut writer = lock(&self.packets);
-        packets(&mut |packet| {
-            let named = names.iter().find(|(port, _)| *port == packet.port);
-            // Declaring an interface twice does nothing.
-            let declared =
-                named.map_or(Ok(()), |(port, name)| writer.interface(*port, packet.link, name));
-            self.note(declared.and_then(|()| writer.packet(&packet)));
-        });
+    /// Records packets of container ports; `names` names their interfaces.
+    pub(crate) fn packets(&self, names: &[(PortId, String)], packets: Packets<'_>) {
+        self.note(write_packets(&mut lock(&self.packets), names, packets));
+    }
+
+    /// Records packets of the host's own interfaces.
+    pub(crate) fn host_packets(&self, names: &[(PortId, String)], packets: Packets<'_>) {
+        let mut host_packets = lock(&self.host_packets);
+        if host_packets.is_none() {
+            let file = new_file(&self.folder, HOST_PACKETS_FILE).map_err(io::Error::other);
+            let writer = file.and_then(|file| PcapngWriter::new(file, APPLICATION));
+            match writer {
+                Ok(writer) => *host_packets = Some(writer),
+                Err(error) => self.note(Err(error)),
+            }
+        }
+        if let Some(writer) = host_packets.as_mut() {
+            self.note(write_packets(writer, names, packets));
+        }
     }
 
     /// Records a line of the runtime's.
@@ -88,6 +101,7 @@ impl Recorder {
     /// Ends the recording; how many records could not be written.
     pub(crate) fn finish(&self) -> u64 {
         self.note(lock(&self.packets).flush());
+        self.note(lock(&self.host_packets).as_mut().map_or(Ok(()), PcapngWriter::flush));
         for file in [&self.events, &self.inspect, &self.system] {
             self.note(lock(file).flush());
         }
@@ -99,6 +113,28 @@ impl Recorder {
             self.failed_count.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Hands out packets.
+type Packets<'a> = &'a dyn Fn(&mut dyn FnMut(Packet<'_>));
+
+fn write_packets(
+    writer: &mut PcapngWriter<BufWriter<File>>,
+    names: &[(PortId, String)],
+    packets: Packets<'_>,
+) -> io::Result<()> {
+    let mut written = Ok(());
+    packets(&mut |packet| {
+        if written.is_err() {
+            return;
+        }
+        let named = names.iter().find(|(port, _)| *port == packet.port);
+        // Declaring an interface twice does nothing.
+        let declared =
+            named.map_or(Ok(()), |(port, name)| writer.interface(*port, packet.link, name));
+        written = declared.and_then(|()| writer.packet(&packet));
+    });
+    written
 }
 
 /// Where an Observation came from.

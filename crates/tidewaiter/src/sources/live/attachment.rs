@@ -1,10 +1,8 @@
 //! Which capture port leads to which container: through the other end of its veth.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -18,7 +16,6 @@ use super::{Voice, be_on_time};
 
 /// Interfaces of one container that are looked at.
 const INTERFACE_COUNT_MAX: usize = 64;
-const FILE_BYTES_MAX: u64 = 256;
 const WAITING_COUNT_MAX: usize = 1024;
 
 /// One of a container's interfaces.
@@ -30,70 +27,26 @@ pub(crate) struct Attachment {
     pub(crate) port: PortId,
 }
 
-/// The veths of the pinned namespace, each with its end on the host; where we may not enter it,
-/// those of the namespace that process `pid` lives in.
-///
-/// The host's end has to agree that its peer is the interface that claims it.
-pub(crate) fn attachments(
-    netns: Option<&PinnedNetns>,
-    pid: u32,
-    links: &mut Links,
-) -> Vec<Attachment> {
-    let inside = netns.and_then(|netns| netns.links().ok()?.all().ok());
-    // Without CAP_SYS_ADMIN nobody enters a namespace; its own /sys says the same, as long as the
-    // container may not mount something else there.
-    let inner = inside.map_or_else(|| told_by_sysfs(pid), |all| veths(&all));
-    let agrees = |inner: &Inner, links: &mut Links| {
-        let link = links.link(inner.outer).ok().flatten()?;
-        let veth = link.kind == "veth" && link.peer_netnsid.is_some();
-        (veth && link.peer == Some(inner.ifindex)).then_some(PortId(inner.outer))
-    };
-    inner
-        .into_iter()
-        .filter_map(|inner| Some(Attachment { port: agrees(&inner, links)?, mac: inner.mac }))
-        .collect()
+/// The host's ends of the veths that lead into a namespace, by the kernel's own numbering of
+/// namespaces: nothing that a container could write is asked.
+pub(crate) fn attachments(netns: &PinnedNetns, links: &mut Links) -> Vec<Attachment> {
+    let Ok(Some(number)) = links.number_of(netns) else { return Vec::new() };
+    let Ok(all) = links.all() else { return Vec::new() };
+    // Which network each one belongs to is told by the inner end's address; without CAP_SYS_ADMIN
+    // nobody enters the namespace, and a container on one network needs it not.
+    let inside = netns.links().and_then(|mut links| links.all()).unwrap_or_default();
+    let leads_inside = |link: &&Link| link.kind == "veth" && link.peer_netnsid == Some(number);
+    let ends = all.iter().filter(leads_inside).take(INTERFACE_COUNT_MAX);
+    ends.map(|end| {
+        let inner = inside.iter().find(|inner| Some(inner.ifindex) == end.peer);
+        Attachment { mac: inner.map(written).unwrap_or_default(), port: PortId(end.ifindex) }
+    })
+    .collect()
 }
 
-/// An interface as its own namespace knows it.
-struct Inner {
-    ifindex: u32,
-    /// Its peer's number in the peer's namespace.
-    outer: u32,
-    mac: String,
-}
-
-fn veths(all: &[Link]) -> Vec<Inner> {
-    let veth = all.iter().filter(|link| link.kind == "veth" && link.peer_netnsid.is_some());
-    veth.take(INTERFACE_COUNT_MAX)
-        .filter_map(|link| {
-            let mac: Vec<_> = link.address.iter().map(|byte| format!("{byte:02x}")).collect();
-            Some(Inner { ifindex: link.ifindex, outer: link.peer?, mac: mac.join(":") })
-        })
-        .collect()
-}
-
-fn told_by_sysfs(pid: u32) -> Vec<Inner> {
-    let folder = format!("/proc/{pid}/root/sys/class/net");
-    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
-    let entries = entries.flatten().take(INTERFACE_COUNT_MAX);
-    let inner = entries.filter_map(|entry| {
-        let path = entry.path();
-        let number = |name: &str| small_file(&path.join(name))?.parse::<u32>().ok();
-        let (ifindex, outer) = (number("ifindex")?, number("iflink")?);
-        let mac = small_file(&path.join("address")).unwrap_or_default();
-        // Loopback and the like are their own other end.
-        (ifindex != outer).then_some(Inner { ifindex, outer, mac })
-    });
-    inner.collect()
-}
-
-/// Opened so that nothing which a container may have mounted there makes us wait.
-fn small_file(path: &Path) -> Option<String> {
-    const NONBLOCK: i32 = 0o4000;
-    let mut text = String::new();
-    let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path).ok()?;
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
-    Some(text.trim().to_owned())
+fn written(link: &Link) -> String {
+    let bytes: Vec<_> = link.address.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(":")
 }
 
 /// Which container owns which network namespace: the first one that was seen in it, unless the
@@ -159,8 +112,7 @@ pub(crate) struct Attacher {
 #[derive(Debug)]
 struct Job {
     id: ContainerId,
-    pid: u32,
-    netns: Option<PinnedNetns>,
+    netns: PinnedNetns,
     inode: u64,
     at: Time,
 }
@@ -175,8 +127,8 @@ impl Attacher {
         thread::Builder::new().name("attach".into()).spawn(move || {
             be_on_time();
             let Ok(mut links) = Links::open() else { return };
-            while let Ok(Job { id, pid, netns, inode, at }) = waiting.recv() {
-                let found = attachments(netns.as_ref(), pid, &mut links);
+            while let Ok(Job { id, netns, inode, at }) = waiting.recv() {
+                let found = attachments(&netns, &mut links);
                 if found.is_empty() {
                     shared.unclaim(inode);
                 }
@@ -203,8 +155,8 @@ impl Attacher {
             return;
         }
         let netns = PinnedNetns::of_process(process).ok().filter(|netns| netns.inode() == inode);
-        let job = Job { id, pid: process.pid(), netns, inode, at };
-        if self.jobs.try_send(job).is_err() {
+        let sent = netns.map(|netns| self.jobs.try_send(Job { id, netns, inode, at }).is_ok());
+        if sent != Some(true) {
             self.owners.unclaim(inode);
         }
     }
@@ -230,7 +182,6 @@ mod tests {
     #[test]
     fn this_process_has_no_veth_of_its_own() {
         let mut links = Links::open().unwrap();
-        let netns = PinnedNetns::own().ok();
-        assert!(attachments(netns.as_ref(), std::process::id(), &mut links).is_empty());
+        assert!(attachments(&PinnedNetns::own().unwrap(), &mut links).is_empty());
     }
 }

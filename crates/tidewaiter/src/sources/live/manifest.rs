@@ -31,6 +31,9 @@ pub(crate) enum Standing {
     Exact,
     /// They differ, and the ring dropped at least as many frames in this time.
     Dropped,
+    /// The sensor saw more: frames that the interface then refused, as an end does that is just
+    /// being taken apart. Nothing went unseen.
+    Refused,
     /// They differ, and nothing that we know explains it.
     Unexplained,
 }
@@ -71,6 +74,9 @@ pub(crate) struct Sums {
     pub(crate) exact_count: u64,
     /// Of the others, how many the ring's drops explain.
     pub(crate) dropped_count: u64,
+    /// At how many the interface refused frames that we saw.
+    #[serde(default)]
+    pub(crate) refused_count: u64,
     /// And how many nothing explains.
     pub(crate) unexplained_count: u64,
     /// Ports that never rested.
@@ -272,10 +278,12 @@ impl Watched {
         let dropped = self.last.ring_drop_count.saturating_sub(base.ring_drop_count);
         let standing = match () {
             () if check.counted == check.seen => Standing::Exact,
+            () if check.has_nothing_unseen() => Standing::Refused,
             () if unseen > 0 && dropped >= unseen => Standing::Dropped,
             () => Standing::Unexplained,
         };
-        let news = standing != self.standing && standing != Standing::Exact;
+        let news = standing != self.standing
+            && matches!(standing, Standing::Dropped | Standing::Unexplained);
         let due = check.seen != self.told_seen
             && (self.gone_at.is_some() || self.last.at.since(self.told) >= TELL_EVERY);
         self.standing = standing;
@@ -302,6 +310,14 @@ impl Watched {
 }
 
 impl PortCheck {
+    const fn has_nothing_unseen(&self) -> bool {
+        let (counted, seen) = (&self.counted, &self.seen);
+        counted.frames_in <= seen.frames_in
+            && counted.bytes_in <= seen.bytes_in
+            && counted.frames_out <= seen.frames_out
+            && counted.bytes_out <= seen.bytes_out
+    }
+
     /// Frames that the interface counted and the sensor did not see.
     pub(crate) const fn unseen_frame_count(&self) -> u64 {
         let counted = self.counted.frames_in.saturating_sub(self.seen.frames_in);
@@ -314,6 +330,7 @@ impl fmt::Display for Sums {
         let Self { compared_count, exact_count, .. } = *self;
         write!(out, "{exact_count} of {compared_count} seen to the byte")?;
         for (count, what) in [
+            (self.refused_count, "with frames that the interface refused"),
             (self.dropped_count, "short by what the ring dropped"),
             (self.unexplained_count, "not explained"),
             (self.uncompared_count, "never at rest"),
@@ -338,6 +355,7 @@ impl Sums {
             }
             Standing::Exact => self.exact_count += 1,
             Standing::Dropped => self.dropped_count += 1,
+            Standing::Refused => self.refused_count += 1,
             Standing::Unexplained => self.unexplained_count += 1,
         }
         self.compared_count += 1;
@@ -433,6 +451,15 @@ mod tests {
         assert_eq!(standing(&manifest), Standing::Unexplained);
         assert_eq!(manifest.sums().unseen_frame_count, 3);
         assert_eq!(manifest.sample(PORT, sample(3000, 10, 7)), None, "once");
+    }
+
+    #[test]
+    fn a_frame_that_the_interface_refused_is_no_bypass() {
+        let mut manifest = Manifest::default();
+        manifest.appear(PORT, "veth7", (ms(0), traffic(0)), Birth::Watched);
+        manifest.sample(PORT, sample(1000, 10, 11));
+        assert!(manifest.sample(PORT, sample(2000, 10, 11)).is_none());
+        assert_eq!(standing(&manifest), Standing::Refused);
     }
 
     #[test]

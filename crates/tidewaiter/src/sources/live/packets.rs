@@ -232,7 +232,10 @@ impl PacketSource {
                 }
             });
             drop(ports);
-            recorder.packets(&names, packets);
+            match self.side {
+                Side::Containers => recorder.packets(&names, &packets),
+                Side::Host => recorder.host_packets(&names, &packets),
+            }
         }
         let (sensor, feed) = (&mut self.sensor, &self.feed);
         for frame in block.frames() {

@@ -2,18 +2,18 @@
 
 mod hashes;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use observation::{
-    ContainerId, Fact, GapCause, InImage, ProcessEnded, ProcessKey, ProcessStarted, SourceKind,
-    SourceState, Time,
+    ContainerFact, ContainerId, ContainerState, Fact, GapCause, InImage, Network, ProcessEnded,
+    ProcessKey, ProcessStarted, Runtime, SourceKind, SourceState, Time,
 };
 use sys::process::{
-    Cgroups, ConnectorItem, Interest, Process, ProcessConnector, ProcessEvent, ProcessEventKind,
-    ProcessRecord,
+    Cgroups, ConnectorItem, ContainerRef, ContainerRuntime, Interest, Process, ProcessConnector,
+    ProcessEvent, ProcessEventKind, ProcessRecord,
 };
 
 use super::attachment::Attacher;
@@ -52,6 +52,8 @@ pub(crate) enum Whose {
 struct ReadPids {
     pids: BTreeMap<u32, (Time, Whose)>,
     order: VecDeque<(u32, Time)>,
+    /// Cgroups whose container has been told.
+    cgroups: BTreeSet<u64>,
 }
 
 impl ProcessReader {
@@ -121,6 +123,9 @@ impl ProcessReader {
             self.attacher.see(ContainerId(container.id), process, netns, at);
         }
         let mut started = described(record, at);
+        if let Some(container) = record.container {
+            self.tell_cgroup(container, record.cgroup_id.unwrap_or(0), at);
+        }
         // Host programs are told of because one of them started the container.
         let pinned = record.container.and_then(|_| {
             started.in_image = as_observed(process.in_image());
@@ -133,12 +138,35 @@ impl ProcessReader {
         Some(whose)
     }
 
+    /// The runtime says where a container's cgroup is only while its first process lives.
+    fn tell_cgroup(&self, container: ContainerRef, cgroup: u64, at: Time) {
+        if cgroup == 0 || !self.lock().is_new_cgroup(cgroup) {
+            return;
+        }
+        let runtime = match container.runtime {
+            ContainerRuntime::Docker => Runtime::Docker,
+            ContainerRuntime::Podman => Runtime::Podman,
+            ContainerRuntime::Containerd => Runtime::Containerd,
+            ContainerRuntime::CriO => Runtime::CriO,
+            ContainerRuntime::Unknown => Runtime::Unknown,
+        };
+        let id = ContainerId(container.id);
+        self.voice.say(at, Fact::Container(in_cgroup(id, runtime, cgroup)));
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, ReadPids> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ReadPids {
+    fn is_new_cgroup(&mut self, cgroup: u64) -> bool {
+        if self.cgroups.len() >= READ_COUNT_MAX {
+            self.cgroups.clear();
+        }
+        self.cgroups.insert(cgroup)
+    }
+
     fn remember(&mut self, pid: u32, at: Time, whose: Whose) {
         self.pids.insert(pid, (at, whose));
         self.order.push_back((pid, at));
@@ -208,6 +236,28 @@ fn described(record: &ProcessRecord, at: Time) -> ProcessStarted<'static> {
         arguments: record.arguments.iter().map(|argument| argument.clone().into()).collect(),
         sha256: None,
         in_image: InImage::Unknown,
+    }
+}
+
+/// What an execution tells of its container.
+fn in_cgroup(id: ContainerId, runtime: Runtime, cgroup: u64) -> ContainerFact<'static> {
+    ContainerFact {
+        id,
+        runtime,
+        state: ContainerState::Unsaid,
+        name: "".into(),
+        image: "".into(),
+        image_id: None,
+        registry_digests: Vec::new(),
+        command: Vec::new(),
+        environment: Vec::new(),
+        labels: Vec::new(),
+        extra_hosts: Vec::new(),
+        privilege: None,
+        pid: 0,
+        cgroup,
+        network: Network::Unsaid,
+        created: None,
     }
 }
 

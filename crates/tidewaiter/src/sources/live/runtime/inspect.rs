@@ -272,10 +272,10 @@ impl Here {
         } else if let Some(netns) = &netns {
             here.netns = netns.inode();
         }
-        if let (Some(links), Network::Own | Network::Unsaid, 1..) =
-            (links, &container.network, here.netns)
+        if let (Some(links), Network::Own | Network::Unsaid, Some(netns)) =
+            (links, &container.network, &netns)
         {
-            here.attachments = attachments(netns.as_ref(), container.pid, links);
+            here.attachments = attachments(netns, links);
         }
         here
     }
