@@ -84,10 +84,11 @@ impl Channel {
     }
 
     /// What its conversations add up to.
-    pub(crate) fn session(&self, flows: &Flows, clock: Time) -> Session {
+    /// Of a subject that is `gone` no end of a flow is seen any more.
+    pub(crate) fn session(&self, flows: &Flows, clock: Time, gone: Option<Time>) -> Session {
         let mut session = Session::default();
         for flow in self.flows(flows).filter(|flow| flow.is_outgoing()) {
-            session.add(flow, clock);
+            session.add(flow, clock, gone);
         }
         session
     }
@@ -120,7 +121,7 @@ pub(crate) struct Session {
 pub(crate) const SILENT_MS: u64 = 5_000;
 
 impl Session {
-    fn add(&mut self, flow: &Flow, clock: Time) {
+    fn add(&mut self, flow: &Flow, clock: Time, gone: Option<Time>) {
         let roles = &flow.roles;
         match roles.conversation() {
             Conversation::FarCommands => {
@@ -135,7 +136,7 @@ impl Session {
             Conversation::Nothing if flow.has_failed() => self.failed += 1,
             Conversation::Nothing if flow.is_silent() => {
                 let since = flow.established.map_or(0, |at| clock.since(at).as_millis());
-                if flow.closed.is_some() {
+                if flow.closed.is_some() || gone.is_some_and(|gone| gone >= flow.opened) {
                     self.closed_silent += 1;
                 } else if since >= SILENT_MS {
                     self.held_silent += 1;

@@ -19,7 +19,7 @@ use crate::context::{self, Context};
 use crate::evidence::Sum;
 use crate::flows::Flows;
 use crate::health::{Destinations, Health};
-use crate::ledger::{Asked, Ledger, Outcome, Owner, Place, Touched};
+use crate::ledger::{Asked, Container, Ledger, Outcome, Owner, Place, Touched};
 use crate::limits::Limits;
 use crate::strategies::{all as all_strategies, judge as judge_by_all};
 
@@ -371,11 +371,11 @@ impl Engine {
         }
     }
 
-    /// A container that ended with 127: its image has no such program.
+    /// A container that ended with 127 or never came to run: its image has no such program.
     fn judge_not_run(&mut self, id: ContainerId) {
         const NO_SUCH_PROGRAM: i32 = 127;
         let Some(container) = self.ledger.container(&id) else { return };
-        if container.exit_code() != Some(NO_SUCH_PROGRAM) {
+        if container.exit_code() != Some(NO_SUCH_PROGRAM) && !container.never_ran() {
             return;
         }
         let key = ChannelKey { owner: Owner::Container(id), far: Far::Nobody };
@@ -398,7 +398,11 @@ impl Engine {
                 return;
             }
         };
-        let session = channel.session(&self.flows, self.clock);
+        let gone = match key.owner {
+            Owner::Container(id) => self.ledger.container(&id).and_then(Container::gone),
+            Owner::Unnamed(_) | Owner::Host => None,
+        };
+        let session = channel.session(&self.flows, self.clock, gone);
         let findings = judge_by_all(key, &session, &context);
         let verdict = (!findings.is_empty()).then(|| {
             let sum = Sum::of(&findings, context.origin.prior());

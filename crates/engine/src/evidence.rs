@@ -52,7 +52,7 @@ impl Sum {
             family: Family::Prior,
             witness: Cow::Borrowed(""),
             observed: String::from(prior),
-            expected: Cow::Borrowed("–"),
+            expected: Cow::Borrowed("-"),
             points_db: PRIOR_DB,
             strategy: Cow::Borrowed(""),
             counts: Counted::InSum,

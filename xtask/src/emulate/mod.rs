@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Records each case into a folder of this one, as `watch --record` does.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Takes the release build that is there, whatever it was built from.
+    #[arg(long)]
+    no_build: bool,
 }
 
 impl Arguments {
@@ -48,6 +51,7 @@ impl Arguments {
             attribution: None,
             ordinary: None,
             record: None,
+            no_build: false,
         }
     }
 
@@ -64,7 +68,9 @@ impl Arguments {
 
 /// Brings up a lab and runs what was asked for in it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    run::must("cargo build --quiet --release --package tidewaiter")?;
+    if !arguments.no_build {
+        run::must("cargo build --quiet --release --package tidewaiter")?;
+    }
     let lab = Lab::up()?;
     run_in(&lab, arguments)
 }

@@ -15,6 +15,8 @@ use crate::lab::{Lab, NAMESPACE};
 const RUN_SECONDS_MAX: u64 = 18;
 /// Alerts come within this time of the conversation's end.
 const SETTLE: Duration = Duration::from_millis(2500);
+/// Silence is told after five seconds.
+const SETTLE_MAX: Duration = Duration::from_millis(7500);
 const LINE_EVERY: Duration = Duration::from_millis(700);
 
 /// What came of a case.
@@ -190,7 +192,10 @@ fn wait(
 /// An attack may be judged early; what has to stay quiet gets the whole time.
 fn settle(watch: &Watch, case: &Case, containers: &[String]) {
     let began = Instant::now();
-    while began.elapsed() < SETTLE {
+    let quiet = matches!(case.verdict, Verdict::BelowMedium | Verdict::High);
+    while began.elapsed() < SETTLE
+        || (!quiet && began.elapsed() < SETTLE_MAX && !reached(watch, case, containers))
+    {
         if case.verdict == Verdict::High
             && case.alerts.is_none()
             && reached(watch, case, containers)

@@ -43,6 +43,8 @@ pub(crate) struct Container {
     created: Option<Time>,
     gone: Option<Time>,
     exit_code: Option<i32>,
+    /// A witness has seen it run, or end.
+    ran: bool,
     execs: VecDeque<Exec>,
 }
 
@@ -86,6 +88,7 @@ impl Container {
             created: None,
             gone: None,
             exit_code: None,
+            ran: false,
             execs: VecDeque::new(),
         }
     }
@@ -112,6 +115,11 @@ impl Container {
 
     pub(crate) const fn exit_code(&self) -> Option<i32> {
         self.exit_code
+    }
+
+    /// It was removed, and nobody has ever seen it run: its start failed.
+    pub(crate) fn never_ran(&self) -> bool {
+        self.state == ContainerState::Removed && !self.ran && self.pid == 0
     }
 
     pub(crate) const fn gone(&self) -> Option<Time> {
@@ -202,6 +210,10 @@ impl Container {
             self.state = fact.state;
             self.state_at = at;
         }
+        self.ran |= matches!(
+            fact.state,
+            ContainerState::Running | ContainerState::Paused | ContainerState::Exited(_)
+        );
         match fact.state {
             ContainerState::Exited(code) => {
                 self.exit_code = code.or(self.exit_code);

@@ -163,7 +163,7 @@ impl Story {
             Self::Obeyed => ("a known grammar was obeyed".to_owned(), OBEYED_DB),
             Self::Refused => ("connection not accepted".to_owned(), REFUSED_DB),
             Self::Unresolved => ("the name did not resolve".to_owned(), UNRESOLVED_DB),
-            Self::NotRun => ("the image has no such program".to_owned(), NOT_RUN_DB),
+            Self::NotRun => ("never ran: no such program in the image".to_owned(), NOT_RUN_DB),
         };
         let witness = if self == Self::NotRun { RUNTIME } else { NETWORK };
         terms.push(term(Family::Session, witness, observed, "known grammar", points_db));
