@@ -123,12 +123,14 @@ impl Follow for Exchange {
             bytes = frame.take(bytes);
             let Some(length) = frame.missing() else { continue };
             if length.whole < QUERY_BYTES_MIN || length.whole > MESSAGE_BYTES_MAX {
+                self.gap(side);
                 return Step::Left;
             }
             if length.left == 0 {
                 let frame = core::mem::take(frame);
                 let step = self.message(&frame.message, context);
                 if step != Step::Obeys {
+                    self.gap(side);
                     return step;
                 }
             }
@@ -297,6 +299,20 @@ mod tests {
         Story::of_datagrams(&[client(ASKS), server(b"id\n")]).names.is_empty();
         let story = Story::of_datagrams(&[client(ASKS), server(b"cat /etc/passwd; uname -a")]);
         story.is_left_by_server();
+    }
+
+    #[test]
+    fn a_bad_datagram_does_not_hide_what_follows_it() {
+        let mut later = *ASKS;
+        later[0] = 0x77;
+        let story = Story::of_datagrams(&[
+            client(ASKS),
+            server(b"cat /etc/passwd; uname -a"),
+            client(&later),
+            server(ANSWERS),
+        ]);
+        story.is_left_by_server();
+        assert_eq!(story.facts.len(), 2);
     }
 
     #[test]

@@ -268,7 +268,8 @@ impl Claim {
 
     fn interest(&self) -> Interest {
         match (self.standing, self.certainty, &self.follower) {
-            (Standing::Left, ..) | (_, Certainty::Confirmed, None) => Interest::Done,
+            (Standing::Left, _, Some(_)) => Interest::Stream,
+            (Standing::Left, _, None) | (_, Certainty::Confirmed, None) => Interest::Done,
             (_, Certainty::Proposed(_), _) => Interest::Heads,
             (_, Certainty::Confirmed, Some(_)) => Interest::Stream,
         }
@@ -314,7 +315,7 @@ impl Claim {
         transport: Transport,
         heard: &mut dyn FnMut(Heard<'_>),
     ) {
-        if bytes.is_empty() || self.standing == Standing::Left {
+        if bytes.is_empty() {
             return;
         }
         let Some(follower) = &mut self.follower else {
@@ -323,6 +324,7 @@ impl Claim {
         };
         let ja4 = &mut self.ja4;
         match follower.feed(side, bytes, &mut Context { at, transport, ja4, heard }) {
+            _ if self.standing == Standing::Left => {}
             Step::Obeys => self.nested_obeyed(side, heard),
             Step::Unchecked => self.burst = BurstGrammar::Unchecked,
             Step::Left => self.leave(side, heard),
@@ -337,7 +339,10 @@ impl Claim {
 
     fn leave(&mut self, side: Side, heard: &mut dyn FnMut(Heard<'_>)) {
         self.standing = Standing::Left;
-        self.follower = None;
+        // One bad datagram must not hide the questions and answers that follow it.
+        if !matches!(self.follower, Some(Follower::Dns(_))) {
+            self.follower = None;
+        }
         let innermost = self.name_count.saturating_sub(1);
         let protocol = self.names.get(innermost).copied().unwrap_or(self.protocol.name);
         heard(Heard::Left { protocol, side });
