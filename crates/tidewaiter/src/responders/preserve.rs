@@ -158,11 +158,6 @@ fn from_the_spool(case: &mut Case, store: &Store, alert: &str) -> anyhow::Result
         let question = ask(what, "", &how(&path));
         case.copy(question, &format!("spool-{name}"), &path)?;
     }
-    for kept in store.evidence(alert)? {
-        let question = ask("kept", "", "the store, from when the alert opened");
-        let name = format!("kept-{}-{}", kept.id, safe_name(&kept.name));
-        case.save(question, &name, &kept.bytes, "")?;
-    }
     Ok(())
 }
 

@@ -19,10 +19,7 @@ use engine::{Alert, AlertId, Level};
 
 pub(crate) use attack::{sub_techniques, technique_name};
 pub(crate) use conn::{write_conn, write_row};
-pub(crate) use escape::{
-    defanged, defanged_address, defanged_endpoint, escaped, escaped_bytes, escaped_whole,
-    shell_word,
-};
+pub(crate) use escape::{defanged, defanged_address, escaped, escaped_whole};
 pub(crate) use next::Commands;
 pub(crate) use table::alert_table;
 use table::revision_line;

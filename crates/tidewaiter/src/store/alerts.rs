@@ -91,13 +91,8 @@ const FOUND_COUNT_MAX: u32 = 10;
 const COLUMNS: &str = "SELECT json, verdict, note, closed_at FROM alerts";
 
 impl Store {
-    /// Keeps what the engine says. When this returns, it is on the disk.
-    /// What a person said about the alert stays.
-    pub(crate) fn save_alert(&mut self, update: &AlertUpdate) -> anyhow::Result<()> {
-        self.save_alerts(std::slice::from_ref(update))
-    }
-
-    /// Keeps several updates: all or none.
+    /// Keeps what the engine says: all of it or none. When this returns, it is on the disk.
+    /// What a person said about an alert stays.
     pub(crate) fn save_alerts(&mut self, updates: &[AlertUpdate]) -> anyhow::Result<()> {
         let transaction = self.connection.transaction()?;
         for update in updates {
@@ -261,7 +256,7 @@ mod tests {
     fn an_alert_comes_back_as_it_was() {
         let (_folder, mut store) = store();
         let alert = alert_named("x\n\u{202e}\"\u{0}");
-        store.save_alert(&AlertUpdate::Opened(alert.clone())).unwrap();
+        store.save_alerts(&[AlertUpdate::Opened(alert.clone())]).unwrap();
         let shown: String = alert.id.to_string().chars().take(10).collect();
         assert_eq!(one(&store, &shown).alert, alert);
         assert_eq!(one(&store, &shown.to_lowercase()).alert, alert);
@@ -272,7 +267,7 @@ mod tests {
         let (_folder, mut store) = store();
         for id in [1, 2] {
             let alert = Alert { id: AlertId(id), ..alert_named("x") };
-            store.save_alert(&AlertUpdate::Opened(alert)).unwrap();
+            store.save_alerts(&[AlertUpdate::Opened(alert)]).unwrap();
         }
         assert!(
             matches!(store.alert_by_prefix("000").unwrap(), Found::Many(ids) if ids.len() == 2)
@@ -286,12 +281,12 @@ mod tests {
     fn a_verdict_survives_what_the_engine_says_later() {
         let (_folder, mut store) = store();
         let mut alert = alert_named("x");
-        store.save_alert(&AlertUpdate::Opened(alert.clone())).unwrap();
+        store.save_alerts(&[AlertUpdate::Opened(alert.clone())]).unwrap();
         let closing = Closing { verdict: Verdict::Benign, note: "agreed".into(), at: Time(7) };
         store.close_alert(alert.id, &closing).unwrap();
         alert.revision = 2;
-        store.save_alert(&AlertUpdate::Revised(alert.clone())).unwrap();
-        store.save_alert(&AlertUpdate::Closed(alert.id)).unwrap();
+        store.save_alerts(&[AlertUpdate::Revised(alert.clone())]).unwrap();
+        store.save_alerts(&[AlertUpdate::Closed(alert.id)]).unwrap();
         let stored = store.alert(alert.id).unwrap().unwrap();
         assert_eq!(stored.closing, Some(closing));
         assert_eq!((stored.alert.revision, stored.alert.status), (2, Status::Closed));
@@ -302,7 +297,7 @@ mod tests {
     #[test]
     fn a_peer_is_found_by_address_and_by_name() {
         let (_folder, mut store) = store();
-        store.save_alert(&AlertUpdate::Opened(alert_named("c2.example.com"))).unwrap();
+        store.save_alerts(&[AlertUpdate::Opened(alert_named("c2.example.com"))]).unwrap();
         let count = |peer: &str| {
             let filter = Filter { peer: Some(peer.to_owned()), ..Filter::default() };
             store.alerts(&filter).unwrap().len()

@@ -1,8 +1,7 @@
-//! What must survive: alerts with their verdicts, receipts, and the evidence taken when an alert
-//! opened. One SQLite file; a commit has reached the disk before anything is shown.
+//! What must survive: alerts with their verdicts, and receipts. One SQLite file; a commit has
+//! reached the disk before anything is shown. Evidence lies in folders beside it.
 
 mod alerts;
-mod evidence;
 mod receipts;
 mod schema;
 
@@ -15,7 +14,6 @@ use anyhow::{Context, anyhow};
 use rusqlite::Connection;
 
 pub(crate) use alerts::{Closing, Filter, Found, Standing, StoredAlert, Verdict};
-pub(crate) use evidence::StoredEvidence;
 pub(crate) use receipts::{NewReceipt, Receipt};
 
 /// How long a writer waits for another one (`watch` beside `alerts close`).

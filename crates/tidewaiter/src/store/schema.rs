@@ -32,17 +32,6 @@ const MIGRATIONS: &[&str] = &["
         undone_at INTEGER
     ) STRICT;
     CREATE INDEX receipts_by_alert ON receipts (alert);
-
-    CREATE TABLE evidence (
-        id        INTEGER PRIMARY KEY,
-        alert     TEXT NOT NULL,
-        at        INTEGER NOT NULL,
-        kind      TEXT NOT NULL,               -- 'packets', 'inspect' …
-        name      TEXT NOT NULL,               -- a file name, chosen by us
-        sha256    BLOB NOT NULL,
-        bytes     BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX evidence_by_alert ON evidence (alert);
 "];
 
 /// Brings the store to this program's version.

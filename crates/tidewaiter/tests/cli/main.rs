@@ -1,6 +1,8 @@
 //! The real program, run as people run it: exit codes, last lines, what it prints and what it
 //! refuses.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::fs;

@@ -9,28 +9,28 @@ use observation::{PortId, SourceId, Time};
 use sensor::{Direction, LinkType, Packet};
 
 /// What a run printed and how it ended.
-pub struct Run {
-    pub code: i32,
-    pub output: String,
-    pub errors: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) output: String,
+    pub(crate) errors: String,
 }
 
 impl Run {
     /// `scan` with a store of its own.
-    pub fn scan(store: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn scan(store: &Path, arguments: &[&str]) -> Self {
         let store = store.join("store");
         let head = ["scan", "--store", store.to_str().unwrap()];
         program(&[head.as_slice(), arguments].concat())
     }
 
     /// The last line on standard error.
-    pub fn last_line(&self) -> &str {
+    pub(crate) fn last_line(&self) -> &str {
         self.errors.lines().last().unwrap_or_default()
     }
 }
 
 /// Runs the program to its end.
-pub fn program(arguments: &[&str]) -> Run {
+pub(crate) fn program(arguments: &[&str]) -> Run {
     let done = command(arguments).output().unwrap();
     Run {
         code: done.status.code().unwrap_or(-1),
@@ -39,14 +39,14 @@ pub fn program(arguments: &[&str]) -> Run {
     }
 }
 
-pub fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidewaiter"));
     command.args(arguments).env_remove("DOCKER_HOST");
     command
 }
 
 /// Runs the program, reads a little of its output and closes the pipe.
-pub fn piped_to_head(arguments: &[&str]) -> Run {
+pub(crate) fn piped_to_head(arguments: &[&str]) -> Run {
     let mut child =
         command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut little = [0; 10];
@@ -63,14 +63,14 @@ pub fn piped_to_head(arguments: &[&str]) -> Run {
 
 /// A frame and when it was seen.
 #[derive(Clone, Debug)]
-pub struct Frame {
-    pub at_ms: u64,
-    pub direction: Direction,
-    pub bytes: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) at_ms: u64,
+    pub(crate) direction: Direction,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A pcapng with these frames at one container's port.
-pub fn capture_of(frames: &[Frame]) -> Vec<u8> {
+pub(crate) fn capture_of(frames: &[Frame]) -> Vec<u8> {
     let mut writer = PcapngWriter::new(Vec::new(), "tidewaiter tests").unwrap();
     writer.interface(PortId(7), LinkType::Ethernet, "veth7").unwrap();
     for frame in frames {
@@ -90,15 +90,15 @@ pub fn capture_of(frames: &[Frame]) -> Vec<u8> {
 }
 
 /// 2026-11-24 20:00:00 UTC.
-pub const START_NS: u64 = 1_795_550_400_000_000_000;
+pub(crate) const START_NS: u64 = 1_795_550_400_000_000_000;
 
 /// A container opens a connection; the far end types, the container answers like a shell.
-pub fn text_session() -> Vec<Frame> {
+pub(crate) fn text_session() -> Vec<Frame> {
     session(0, 52224)
 }
 
 /// A container asks a web server on the same port, and is answered.
-pub fn web_request() -> Vec<Frame> {
+pub(crate) fn web_request() -> Vec<Frame> {
     let mut talk = Talk::new(0, 52224);
     talk.open();
     talk.container(b"GET /index.html HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/8\r\n\r\n");
@@ -110,15 +110,15 @@ pub fn web_request() -> Vec<Frame> {
 }
 
 /// Many such sessions, one after the other, each from another port.
-pub fn sessions(count: u16) -> Vec<Frame> {
+pub(crate) fn sessions(count: u16) -> Vec<Frame> {
     (0..count).flat_map(|index| session(u64::from(index) * 9000, 20_000 + index)).collect()
 }
 
 /// A name that tries a line of its own, terminal commands, quotes and a reversed direction.
-pub const HOSTILE: &str = "x\nFORGED\u{1b}[2J\u{7}\r\"'`$(id)\u{202e}\u{2028}\u{430}";
+pub(crate) const HOSTILE: &str = "x\nFORGED\u{1b}[2J\u{7}\r\"'`$(id)\u{202e}\u{2028}\u{430}";
 
 /// What `docker inspect` prints of the container at 172.17.0.2.
-pub fn inspect_of(name: &str) -> String {
+pub(crate) fn inspect_of(name: &str) -> String {
     serde_json::json!([{
         "Id": "5455d941".repeat(8),
         "Created": "2026-11-24T19:59:00.000000000Z",
@@ -153,7 +153,7 @@ fn session(start_ms: u64, port: u16) -> Vec<Frame> {
 }
 
 /// A TCP conversation under construction.
-pub struct Talk {
+pub(crate) struct Talk {
     frames: Vec<Frame>,
     at_ms: u64,
     port: u16,
@@ -167,15 +167,15 @@ const PSH: u8 = 8;
 const ACK: u8 = 16;
 
 impl Talk {
-    pub fn new(at_ms: u64, port: u16) -> Self {
+    pub(crate) fn new(at_ms: u64, port: u16) -> Self {
         Self { frames: Vec::new(), at_ms, port, container_sequence: 1000, far_sequence: 9000 }
     }
 
-    pub fn wait(&mut self, ms: u64) {
+    pub(crate) fn wait(&mut self, ms: u64) {
         self.at_ms += ms;
     }
 
-    pub fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         self.segment(Direction::Outward, SYN, b"");
         self.container_sequence += 1;
         self.wait(1);
@@ -184,17 +184,17 @@ impl Talk {
         self.segment(Direction::Outward, ACK, b"");
     }
 
-    pub fn far(&mut self, payload: &[u8]) {
+    pub(crate) fn far(&mut self, payload: &[u8]) {
         self.segment(Direction::Inward, PSH | ACK, payload);
         self.segment(Direction::Outward, ACK, b"");
     }
 
-    pub fn container(&mut self, payload: &[u8]) {
+    pub(crate) fn container(&mut self, payload: &[u8]) {
         self.segment(Direction::Outward, PSH | ACK, payload);
         self.segment(Direction::Inward, ACK, b"");
     }
 
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.segment(Direction::Outward, FIN | ACK, b"");
         self.container_sequence += 1;
         self.segment(Direction::Inward, FIN | ACK, b"");
