@@ -295,3 +295,75 @@ fn a_container_that_vanished_is_said_to_be_gone() {
     assert!(said(&done).contains("SEALED") && said(&done).contains("NOT DONE"), "{}", said(&done));
     assert!(said(&done).contains("removed"), "{}", said(&done));
 }
+
+/// A `watch` that is ended when the test ends.
+struct Watch(std::process::Child);
+
+impl Watch {
+    fn start(store: &Path) -> Self {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_tidewaiter"))
+            .args(["watch", "--for", "120", "--store"])
+            .arg(store)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut lines = std::io::BufRead::lines(errors).map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("watching")), "watch ended before it watched");
+        // Somebody has to go on reading, or the watch would stand still at a full pipe.
+        thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn packets_from_before_the_alert_are_sealed_though_the_container_is_gone() {
+    if !live("evidence of a container that is gone") {
+        return;
+    }
+    let _turn = turn();
+    let store = tempfile::tempdir().unwrap();
+    let folder = store.path().display().to_string();
+    let far_end = FarEnd::start();
+    let _watch = Watch::start(store.path());
+    let (address, port) = (&far_end.address, far_end.port.to_string());
+    // The literal form: no input, gone within 20 ms, removed by itself.
+    run(
+        "docker",
+        &["run", "--rm", "--network", &far_end.network, "alpine", "telnet", address, &port],
+    );
+    let until = Instant::now() + Duration::from_secs(10);
+    let alert = loop {
+        let listed =
+            tidewaiter(&["alerts", "--level", "medium", "--format", "json", "--store", &folder]);
+        let line = String::from_utf8_lossy(&listed.stdout).lines().next().map(str::to_owned);
+        if let Some(line) = line {
+            let alert: serde_json::Value = serde_json::from_str(&line).unwrap();
+            break alert["id"].as_str().unwrap().to_owned();
+        }
+        assert!(Instant::now() < until, "no alert: {}", said(&listed));
+        thread::sleep(Duration::from_millis(100));
+    };
+    let spooled = store.path().join("spool").join(&alert).join("packets.pcapng");
+    while !spooled.exists() {
+        assert!(Instant::now() < until, "nothing was spooled");
+        thread::sleep(Duration::from_millis(100));
+    }
+    let done = respond(store.path(), &alert, &["--apply"]);
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(said(&done).contains("SEALED") && said(&done).contains("NOT DONE"), "{}", said(&done));
+    let shown = said(&tidewaiter(&["evidence", "show", &alert, "--store", &folder]));
+    let packets = shown.lines().find(|line| line.contains(" packets, ")).unwrap().trim();
+    let count: u64 = packets.split(' ').next().unwrap().parse().unwrap();
+    assert!(count >= 4, "handshake and payload: {shown}");
+    assert!(shown.contains("telnet"), "its configuration: {shown}");
+    assert!(shown.contains("intact"), "{shown}");
+}

@@ -100,7 +100,8 @@ fn json(path: &Path) -> Option<Value> {
 fn configuration(inspect: &Value) -> Vec<String> {
     let text = |path: &str| match inspect.pointer(path) {
         Some(Value::String(text)) => escaped(text),
-        Some(Value::Null) | None => "unknown".to_owned(),
+        Some(Value::Null) => "none".to_owned(),
+        None => "unknown".to_owned(),
         Some(other) => escaped(&other.to_string()),
     };
     let words = |path: &str| {
