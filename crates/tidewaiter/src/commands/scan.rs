@@ -171,11 +171,14 @@ impl Logs {
 }
 
 /// A file that was named and is of no known format is damage; in a folder that is so only for one
-/// whose name promises data. A note beside the data is passed over.
+/// whose name promises data. A note beside the data is passed over, and so is a log in which
+/// nothing was ever written.
 fn is_surprising(input: &Input) -> bool {
     let name = input.path.to_string_lossy();
-    let data = [".pcap", ".pcapng", ".cap", ".gz", ".zst", ".ndjson", ".jsonl", ".log"];
-    input.named == Named::Itself || data.iter().any(|ending| name.ends_with(ending))
+    let has_ending = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    let is_data = has_ending(&[".pcap", ".pcapng", ".cap", ".gz", ".zst"]);
+    let is_log = has_ending(&[".ndjson", ".jsonl", ".log"]) && input.bytes > 0;
+    input.named == Named::Itself || is_data || is_log
 }
 
 fn report(broken: &[Broken], unknown: &[Input]) {

@@ -126,7 +126,8 @@ fn write_container(out: &mut String, subject: &Subject) -> fmt::Result {
     };
     let name = or_unknown(escaped(&container.name));
     let (id, state) = (short_container_id(container), words::container_state(container.state));
-    let (runtime, network) = (words::runtime(container.runtime), escaped(&container.network));
+    let network = or_unknown(escaped(&container.network));
+    let runtime = words::runtime(container.runtime);
     field(out, "Container", &format!("{name} {id} ({state})   {runtime}, network {network}"))?;
     field(out, "Image", &image(container))?;
     let command: Vec<_> = container.command.iter().map(|word| escaped(word)).collect();

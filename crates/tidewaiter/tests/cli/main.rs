@@ -296,3 +296,17 @@ fn attack(folder: &tempfile::TempDir, name: &str) -> (String, String) {
     fs::write(&containers, inspect_of(name)).unwrap();
     (capture.to_str().unwrap().to_owned(), containers.to_str().unwrap().to_owned())
 }
+
+#[test]
+fn a_log_in_which_nothing_was_written_is_no_damage_and_an_empty_capture_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("recording");
+    fs::create_dir(&recording).unwrap();
+    fs::write(recording.join("packets.pcapng"), capture_of(&web_request())).unwrap();
+    fs::write(recording.join("events.ndjson"), "").unwrap();
+    let run = Run::scan(folder.path(), &[recording.to_str().unwrap()]);
+    assert_eq!(run.code, 0, "{}", run.errors);
+    fs::write(recording.join("more.pcapng"), "").unwrap();
+    let run = Run::scan(folder.path(), &[recording.to_str().unwrap()]);
+    assert_eq!(run.code, 4, "{}", run.errors);
+}
