@@ -13,7 +13,7 @@ use sys::link::Links;
 use sys::netns::PinnedNetns;
 use sys::nft::{CutKind, CutName, Nft, Removal};
 
-use super::receipt::{HostTable, InnerTable, Made};
+use super::receipt::{DeviceTable, InnerTable, Made};
 use super::target::{Live, Wire};
 
 /// Where the kernel's own bpf file system belongs.
@@ -58,18 +58,19 @@ pub(crate) fn describe(made: &Made) -> Vec<String> {
     match made {
         Made::Nothing => Vec::new(),
         Made::Evidence(link) => vec![format!("sealed {} as number {}", link.case, link.sequence)],
-        Made::Tables { host, inner } => {
-            let host = host.iter().map(|table| {
-                format!(
-                    "on the host: nft table netdev tidewaiter_{} drops every frame at {}",
-                    table.cut, table.interface
-                )
-            });
+        Made::Tables { host, inside, inner } => {
+            let drops = |place: &str, table: &DeviceTable| {
+                let name = crate::sinks::escaped(&table.interface);
+                let cut = &table.cut;
+                format!("{place}: nft table netdev tidewaiter_{cut} drops every frame at {name}")
+            };
+            let host = host.iter().map(|table| drops("on the host", table));
+            let inside = inside.iter().map(|table| drops("in its namespace", table));
             let inner = format!(
                 "in its namespace (net:[{}]): nft table inet tidewaiter_{} drops all but lo",
                 inner.namespace, inner.cut
             );
-            host.chain([inner]).collect()
+            host.chain(inside).chain([inner]).collect()
         }
         Made::Cgroup { pin, cgroup } => vec![
             format!("every packet of the cgroup {} is dropped", cgroup.display()),
@@ -83,11 +84,11 @@ pub(crate) fn describe(made: &Made) -> Vec<String> {
 pub(crate) fn apply(made: &Made) -> anyhow::Result<Vec<String>> {
     let mut notes = Vec::new();
     match made {
-        Made::Tables { host, inner } => {
+        Made::Tables { inner, .. } => {
             let namespace = open_namespace(inner)?
                 .context("its network namespace is gone: it vanished before it could be cut")?;
             let mut done = Vec::new();
-            if let Err(error) = make_tables(host, inner, &namespace, &mut done) {
+            if let Err(error) = make_tables(made, &namespace, &mut done) {
                 take_back(&done, &namespace);
                 return Err(error);
             }
@@ -109,7 +110,7 @@ pub(crate) fn apply(made: &Made) -> anyhow::Result<Vec<String>> {
 /// Whether a cut holds: what its rules have dropped so far, or what of it is missing.
 pub(crate) fn verify(made: &Made) -> Result<String, String> {
     match made {
-        Made::Tables { host, inner } => {
+        Made::Tables { host, inside, inner } => {
             let mut nft = Nft::here().map_err(|error| error.to_string())?;
             let mut said = Vec::new();
             for table in host {
@@ -120,6 +121,10 @@ pub(crate) fn verify(made: &Made) -> Result<String, String> {
                 .map_err(|error| format!("{error:#}"))?
                 .ok_or("its network namespace is gone")?;
             let mut nft = Nft::inside(&namespace).map_err(|error| error.to_string())?;
+            for table in inside {
+                let place = format!("at {} inside", crate::sinks::escaped(&table.interface));
+                said.push(dropped(&mut nft, CutKind::Device, &table.cut, &place)?);
+            }
             said.push(dropped(&mut nft, CutKind::Namespace, &inner.cut, "inside")?);
             Ok(said.join("; "))
         }
@@ -137,7 +142,7 @@ pub(crate) fn verify(made: &Made) -> Result<String, String> {
 pub(crate) fn undo(made: &Made) -> anyhow::Result<Vec<String>> {
     let mut said = Vec::new();
     match made {
-        Made::Tables { host, inner } => {
+        Made::Tables { host, inside, inner } => {
             let mut nft = Nft::here()?;
             for table in host {
                 let removal = nft.remove(CutKind::Device, &CutName::new(&table.cut)?)?;
@@ -147,6 +152,10 @@ pub(crate) fn undo(made: &Made) -> anyhow::Result<Vec<String>> {
                 None => said.push("its namespace is gone, and the table in it".to_owned()),
                 Some(namespace) => {
                     let mut nft = Nft::inside(&namespace)?;
+                    for table in inside {
+                        let removal = nft.remove(CutKind::Device, &CutName::new(&table.cut)?)?;
+                        said.push(removed(removal, "the interface's table in its namespace"));
+                    }
                     let removal = nft.remove(CutKind::Namespace, &CutName::new(&inner.cut)?)?;
                     said.push(removed(removal, "the table in its namespace"));
                 }
@@ -174,25 +183,25 @@ fn tables(live: &Live, inode: u64, cut: &str) -> Result<Cut, String> {
     let namespace = open_namespace(&inner)
         .map_err(|error| format!("{error:#}"))?
         .ok_or("its network namespace is gone")?;
-    let Interfaces { found, odd: mut weaknesses } =
-        interfaces(&namespace).map_err(|error| error.to_string())?;
-    let host: Vec<HostTable> = found
-        .into_iter()
-        .enumerate()
-        .map(|(number, (ifindex, interface))| HostTable {
-            cut: format!("{cut}x{number}"),
-            ifindex,
-            interface,
-        })
-        .collect();
-    if host.is_empty() {
+    let Interfaces { found, odd } = interfaces(&namespace).map_err(|error| error.to_string())?;
+    let mut weaknesses = Vec::new();
+    if found.is_empty() || !odd.is_empty() {
         weaknesses.push(
-            "no interface of the host is its own: only the table in its namespace drops packets, \
-             and a container with NET_ADMIN could remove that"
+            "where no interface of the host is its own, packets are dropped inside its namespace, \
+             and a container with NET_ADMIN could undo that"
                 .to_owned(),
         );
     }
-    Ok(Cut { made: Made::Tables { host, inner }, weaknesses })
+    let numbered = |letter: char, links: Vec<(u32, String)>| {
+        let table = |(number, (ifindex, interface))| DeviceTable {
+            cut: format!("{cut}{letter}{number}"),
+            interface,
+            ifindex,
+        };
+        links.into_iter().enumerate().map(table).collect::<Vec<_>>()
+    };
+    let (host, inside) = (numbered('x', found), numbered('i', odd));
+    Ok(Cut { made: Made::Tables { host, inside, inner }, weaknesses })
 }
 
 fn sandbox(live: &Live) -> Option<PathBuf> {
@@ -206,8 +215,8 @@ fn sandbox(live: &Live) -> Option<PathBuf> {
 struct Interfaces {
     /// The host's ends of its veths.
     found: Vec<(u32, String)>,
-    /// What has no end of its own on the host, in words.
-    odd: Vec<String>,
+    /// Those, as the namespace calls them, that have no end of their own on the host.
+    odd: Vec<(u32, String)>,
 }
 
 /// The host's ends of the namespace's veths, and what of it has no end of its own on the host.
@@ -219,7 +228,7 @@ fn interfaces(namespace: &PinnedNetns) -> sys::Result<Interfaces> {
     let mut all = Interfaces::default();
     for inner in namespace.links()?.all()? {
         const LOOPBACK: u32 = 1 << 3;
-        if inner.flags & LOOPBACK != 0 || all.found.len() == INTERFACE_COUNT_MAX {
+        if inner.flags & LOOPBACK != 0 || all.found.len() + all.odd.len() == INTERFACE_COUNT_MAX {
             continue;
         }
         let outer = match (inner.kind.as_str(), inner.peer, inner.peer_netnsid) {
@@ -237,11 +246,7 @@ fn interfaces(namespace: &PinnedNetns) -> sys::Result<Interfaces> {
             {
                 all.found.push((outer.ifindex, outer.name));
             }
-            _ => all.odd.push(format!(
-                "its interface {} ({}) has no end of its own on the host",
-                crate::sinks::escaped(&inner.name),
-                crate::sinks::escaped(&inner.kind)
-            )),
+            _ => all.odd.push((inner.ifindex, inner.name)),
         }
     }
     Ok(all)
@@ -266,23 +271,35 @@ fn open_namespace(inner: &InnerTable) -> anyhow::Result<Option<PinnedNetns>> {
 }
 
 fn make_tables(
-    host: &[HostTable],
-    inner: &InnerTable,
+    made: &Made,
     namespace: &PinnedNetns,
-    done: &mut Vec<(CutKind, CutName)>,
+    done: &mut Vec<(Place, CutKind, CutName)>,
 ) -> anyhow::Result<()> {
-    let mut here = Nft::here()?;
-    for table in host {
+    let Made::Tables { host, inside, inner } = made else { return Ok(()) };
+    let (mut here, mut there) = (Nft::here()?, Nft::inside(namespace)?);
+    let of_host = host.iter().map(|table| (Place::Host, table));
+    for (place, table) in of_host.chain(inside.iter().map(|table| (Place::Namespace, table))) {
         let name = CutName::new(&table.cut)?;
-        if made_now(here.cut_device(&name, table.ifindex))? {
-            done.push((CutKind::Device, name));
+        let nft = match place {
+            Place::Host => &mut here,
+            Place::Namespace => &mut there,
+        };
+        if made_now(nft.cut_device(&name, table.ifindex))? {
+            done.push((place, CutKind::Device, name));
         }
     }
     let name = CutName::new(&inner.cut)?;
-    if made_now(Nft::inside(namespace)?.cut_namespace(&name))? {
-        done.push((CutKind::Namespace, name));
+    if made_now(there.cut_namespace(&name))? {
+        done.push((Place::Namespace, CutKind::Namespace, name));
     }
     Ok(())
+}
+
+/// Where a table stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Host,
+    Namespace,
 }
 
 fn made_now(result: sys::Result<()>) -> anyhow::Result<bool> {
@@ -293,11 +310,11 @@ fn made_now(result: sys::Result<()>) -> anyhow::Result<bool> {
     }
 }
 
-fn take_back(done: &[(CutKind, CutName)], namespace: &PinnedNetns) {
-    for (kind, name) in done.iter().rev() {
-        let nft = match kind {
-            CutKind::Device => Nft::here(),
-            CutKind::Namespace => Nft::inside(namespace),
+fn take_back(done: &[(Place, CutKind, CutName)], namespace: &PinnedNetns) {
+    for (place, kind, name) in done.iter().rev() {
+        let nft = match place {
+            Place::Host => Nft::here(),
+            Place::Namespace => Nft::inside(namespace),
         };
         let _ = nft.and_then(|mut nft| nft.remove(*kind, name));
     }
@@ -339,7 +356,7 @@ mod tests {
             namespace: 1,
             paths: vec!["/proc/self/ns/net".into(), "/run/netns/there-is-none".into()],
         };
-        Made::Tables { host: vec![], inner }
+        Made::Tables { host: vec![], inside: vec![], inner }
     }
 
     #[test]

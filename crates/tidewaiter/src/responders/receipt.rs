@@ -58,7 +58,9 @@ pub(crate) enum Made {
     Tables {
         /// The tables of the `netdev` family on the host, one an interface; none where no interface
         /// of the host is the container's own.
-        host: Vec<HostTable>,
+        host: Vec<DeviceTable>,
+        /// The same inside the namespace, for interfaces that have no end of their own on the host.
+        inside: Vec<DeviceTable>,
         /// The table of the `inet` family in the namespace.
         inner: InnerTable,
     },
@@ -71,9 +73,9 @@ pub(crate) enum Made {
     },
 }
 
-/// A table on the host.
+/// A table that drops the frames of one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HostTable {
+pub(crate) struct DeviceTable {
     /// The cut's id, see [`sys::nft::CutName`].
     pub(crate) cut: String,
     /// The interface whose frames it drops.
