@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "table")]
     format: Format,
     /// Print alerts from this level on; all are kept in the store.
-    #[arg(long, value_name = "LEVEL", default_value = "low")]
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
     level: LevelChoice,
     /// Exit with 3 when there is an alert at or above this level.
     #[arg(long, value_name = "LEVEL")]

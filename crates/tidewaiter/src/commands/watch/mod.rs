@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "table")]
     format: Format,
     /// Only print alerts at or above this level; the store keeps all of them.
-    #[arg(long, value_name = "LEVEL", default_value = "low")]
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
     level: LevelChoice,
     /// Exit with 3 when there was an alert at or above this level.
     #[arg(long, value_name = "LEVEL")]
