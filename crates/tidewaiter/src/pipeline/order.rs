@@ -74,6 +74,11 @@ impl Queue {
         self.waiting.make_contiguous().sort_by_key(|(key, _, _)| *key);
     }
 
+    /// How many wait, and the time of the last.
+    pub(super) fn extent(&self) -> (usize, Option<Time>) {
+        (self.waiting.len(), self.waiting.back().map(|(key, _, _)| key.at))
+    }
+
     /// The place of the first that waits.
     pub(super) fn first(&self) -> Option<Key> {
         self.waiting.front().map(|(key, _, _)| *key)

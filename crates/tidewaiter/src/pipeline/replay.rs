@@ -16,6 +16,9 @@ use crate::sources::captures::{Broken, CaptureFile, Reading, each_packet};
 /// Replayed runs are the same every time, hash tables included.
 pub(crate) const REPLAY_SEED: u64 = 0;
 
+/// So many Observations may wait for slower ones; ordinary input has a few thousand.
+const WAITING_COUNT_MAX: usize = 1 << 18;
+
 /// Reads the captures through `lane_count` lanes, merges the facts in, and judges it all.
 pub(crate) fn replay(
     captures: &[CaptureFile],
@@ -69,9 +72,18 @@ impl<'j> Merge<'j> {
         if let Some((before, complete_until)) = self.under_way.replace((sent, until)) {
             self.take_answer(Some(before))?;
             // Timers up to here have fired in every lane: nothing earlier will come.
-            self.judge_until(complete_until)?;
+            self.judge_until(self.bounded(complete_until))?;
         }
         Ok(())
+    }
+
+    /// Clocks that stand still or run ahead must not make the queue grow: beyond its limit all of
+    /// it is judged, which depends on the input alone as well.
+    fn bounded(&self, complete_until: Time) -> Time {
+        match self.queue.extent() {
+            (WAITING_COUNT_MAX.., Some(last)) => complete_until.max(last),
+            _ => complete_until,
+        }
     }
 
     fn take_answer(&mut self, spare: Option<Arc<Block>>) -> anyhow::Result<()> {
