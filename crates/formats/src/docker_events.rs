@@ -183,8 +183,10 @@ impl<'a> Event<'a> {
         self.action.as_deref().or(self.status.as_deref()).or(self.podman_status.as_deref())
     }
 
-    const fn runtime(&self) -> Runtime {
-        if self.podman_status.is_some() || self.podman_health.is_some() {
+    fn runtime(&self) -> Runtime {
+        // Over the API that Docker's clients use too, only its pod gives Podman away.
+        let in_pod = self.attribute("podId").is_some();
+        if self.podman_status.is_some() || self.podman_health.is_some() || in_pod {
             Runtime::Podman
         } else {
             Runtime::Docker

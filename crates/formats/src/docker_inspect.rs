@@ -100,11 +100,10 @@ fn is_image(value: &Value) -> bool {
 }
 
 fn container_fact(container: &Value, id: ContainerId, created: Option<Time>) -> ContainerFact<'_> {
-    let runtime = if container.get("OCIRuntime").is_some() || container.get("ImageName").is_some() {
-        Runtime::Podman
-    } else {
-        Runtime::Docker
-    };
+    // Over the API that Docker's clients use too, Podman calls every runtime `oci`.
+    let is_oci = text_at(container, "/HostConfig/Runtime") == Some("oci");
+    let has_name = container.get("OCIRuntime").is_some() || container.get("ImageName").is_some();
+    let runtime = if is_oci || has_name { Runtime::Podman } else { Runtime::Docker };
     let image = text_at(container, "/ImageName").or_else(|| text_at(container, "/Config/Image"));
     let pid = container.pointer("/State/Pid").and_then(Value::as_u64);
     ContainerFact {
