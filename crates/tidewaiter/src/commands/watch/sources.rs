@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use anyhow::Context;
 use observation::{SourceId, SourceKind, SourceState};
@@ -30,8 +29,6 @@ use crate::sources::live::{
 use crate::sources::runtime_api::RuntimeApi;
 use crate::timestamp;
 
-/// How soon the host's ring opens once a container needs it: long before its program runs.
-const HOST_LOOK: Duration = Duration::from_millis(5);
 /// Runtimes of one machine.
 const RUNTIME_COUNT_MAX: u16 = 8;
 
@@ -74,9 +71,14 @@ impl Live {
             host_use: Arc::new(HostUse::new()),
             stop: Stop::default(),
         };
-        let attacher = Arc::new(Attacher::start(Arc::new(Voice::new(feeds.of(COUNTERS))))?);
+        let voice = Arc::new(Voice::new(feeds.of(COUNTERS)));
+        let attacher = Arc::new(Attacher::start(voice, Arc::clone(&shared.ports))?);
         let process_voice = Arc::new(Voice::new(feeds.of(PROCESSES)));
-        let reader = Arc::new(ProcessReader::new(process_voice, Arc::clone(&attacher))?);
+        let reader = Arc::new(ProcessReader::new(
+            process_voice,
+            Arc::clone(&attacher),
+            Arc::clone(&shared.host_use),
+        )?);
         let mut live = Self {
             shared,
             snapshots: Arc::default(),
@@ -102,7 +104,15 @@ impl Live {
             .context("without packets there is nothing to judge; run as root, or see `doctor`")?;
         self.spawn("packets", move || source.follow())?;
         let (shared, counts) = (self.shared.clone(), Arc::clone(&self.host));
-        self.spawn("host-packets", move || follow_host(&host_feed, &shared, &counts, seed))
+        let voice = Voice::new(host_feed.clone());
+        match PacketSource::open(Side::Host, host_feed, shared, counts, seed) {
+            Ok(source) => self.spawn("host-packets", move || source.follow()),
+            Err(error) => {
+                let detail = format!("packets of the host's own interfaces: {error}");
+                voice.stand(SourceKind::Packets, SourceState::Closed, &detail);
+                Ok(())
+            }
+        }
     }
 
     fn kernel_events(&mut self, socket_voice: Voice) -> anyhow::Result<()> {
@@ -218,31 +228,6 @@ impl Live {
             totals.dropped(name, counts.lost.load(Ordering::Relaxed));
         }
         Ended { totals, rings, checks: self.checks(), sums: self.sums() }
-    }
-}
-
-/// Opens the host's ring while a container needs it.
-fn follow_host(feed: &Feed, shared: &Shared, counts: &Arc<RingCounts>, seed: u64) {
-    while !shared.stop.is_set() {
-        if shared.host_use.is_needed() {
-            let opened = PacketSource::open(
-                Side::Host,
-                feed.clone(),
-                shared.clone(),
-                Arc::clone(counts),
-                seed,
-            );
-            match opened {
-                Ok(source) => source.follow(),
-                Err(error) => {
-                    let voice = Voice::new(feed.clone());
-                    let detail = format!("packets of the host's own interfaces: {error}");
-                    voice.stand(SourceKind::Packets, SourceState::Closed, &detail);
-                    thread::sleep(Duration::from_secs(1));
-                }
-            }
-        }
-        thread::sleep(HOST_LOOK);
     }
 }
 

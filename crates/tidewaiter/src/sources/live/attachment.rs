@@ -12,11 +12,15 @@ use sys::link::{Link, Links};
 use sys::netns::PinnedNetns;
 use sys::process::Process;
 
+use super::packets::Ports;
 use super::{Voice, be_on_time};
+use crate::timestamp;
 
 /// Interfaces of one container that are looked at.
 const INTERFACE_COUNT_MAX: usize = 64;
 const WAITING_COUNT_MAX: usize = 1024;
+/// Containers whose ports are remembered.
+const HELD_COUNT_MAX: usize = 16_384;
 
 /// One of a container's interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,43 +114,46 @@ pub(crate) struct Attacher {
 /// A namespace whose ports are asked for. It is held open, since its process may live no longer
 /// than a few milliseconds.
 #[derive(Debug)]
-struct Job {
+struct Seen {
     id: ContainerId,
     netns: PinnedNetns,
     inode: u64,
     at: Time,
 }
 
+#[derive(Debug)]
+enum Job {
+    Attach(Seen),
+    /// Its first process has ended: its ports' counters vanish soon.
+    Count(ContainerId),
+}
+
 impl Attacher {
     /// Starts the thread; it ends with this.
-    pub(crate) fn start(voice: Arc<Voice>) -> std::io::Result<Self> {
+    pub(crate) fn start(voice: Arc<Voice>, ports: Arc<Mutex<Ports>>) -> std::io::Result<Self> {
         let (jobs, waiting) = sync_channel::<Job>(WAITING_COUNT_MAX);
         let owners = Arc::<NamespaceOwners>::default();
-        let shared = Arc::clone(&owners);
         let host_netns = fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino());
+        let shared = Arc::clone(&owners);
         thread::Builder::new().name("attach".into()).spawn(move || {
             be_on_time();
-            let Ok(mut links) = Links::open() else { return };
-            while let Ok(Job { id, netns, inode, at }) = waiting.recv() {
-                let found = attachments(&netns, &mut links);
-                if found.is_empty() {
-                    shared.unclaim(inode);
-                }
-                for Attachment { port, .. } in found {
-                    let attached = NetworkAttached {
-                        id,
-                        network: "".into(),
-                        addresses: Vec::new(),
-                        aliases: Vec::new(),
-                        port: Some(port),
-                        netns: inode,
-                        detached: None,
-                    };
-                    voice.say(at, Fact::NetworkAttached(attached));
+            let Ok(links) = Links::open() else { return };
+            let (owners, held) = (shared, BTreeMap::new());
+            let mut desk = Desk { voice, ports, owners, links, held };
+            while let Ok(job) = waiting.recv() {
+                match job {
+                    Job::Attach(seen) => desk.attach(&seen),
+                    Job::Count(id) => desk.count(id),
                 }
             }
         })?;
         Ok(Self { jobs, owners, host_netns })
+    }
+
+    /// The container's first process has ended.
+    pub(crate) fn ended(&self, id: ContainerId) {
+        // Without room its ports are compared by what they counted before.
+        let _ = self.jobs.try_send(Job::Count(id));
     }
 
     /// A program of the container runs in the namespace of this inode.
@@ -155,9 +162,54 @@ impl Attacher {
             return;
         }
         let netns = PinnedNetns::of_process(process).ok().filter(|netns| netns.inode() == inode);
-        let sent = netns.map(|netns| self.jobs.try_send(Job { id, netns, inode, at }).is_ok());
-        if sent != Some(true) {
+        let job = netns.map(|netns| Job::Attach(Seen { id, netns, inode, at }));
+        if job.is_none_or(|job| self.jobs.try_send(job).is_err()) {
             self.owners.unclaim(inode);
+        }
+    }
+}
+
+/// The thread's side.
+struct Desk {
+    voice: Arc<Voice>,
+    ports: Arc<Mutex<Ports>>,
+    owners: Arc<NamespaceOwners>,
+    links: Links,
+    /// Each container's ports.
+    held: BTreeMap<ContainerId, Vec<PortId>>,
+}
+
+impl Desk {
+    fn attach(&mut self, seen: &Seen) {
+        let Seen { id, netns, inode, at } = seen;
+        let found = attachments(netns, &mut self.links);
+        if found.is_empty() {
+            self.owners.unclaim(*inode);
+            return;
+        }
+        if self.held.len() >= HELD_COUNT_MAX {
+            self.held.clear();
+        }
+        self.held.insert(*id, found.iter().map(|found| found.port).collect());
+        for Attachment { port, .. } in found {
+            let attached = NetworkAttached {
+                id: *id,
+                network: "".into(),
+                addresses: Vec::new(),
+                aliases: Vec::new(),
+                port: Some(port),
+                netns: *inode,
+                detached: None,
+            };
+            self.voice.say(*at, Fact::NetworkAttached(attached));
+        }
+    }
+
+    fn count(&mut self, id: ContainerId) {
+        for port in self.held.remove(&id).unwrap_or_default() {
+            let Ok(Some(counters)) = self.links.counters(port.ifindex()) else { continue };
+            let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+            ports.counted(port, counters, timestamp::now());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The live sources: rings, kernel events, runtimes, counters, and the queue that joins them.
 
 pub(crate) mod attachment;
+pub(crate) mod bundle;
 pub(crate) mod feed;
 pub(crate) mod held;
 pub(crate) mod interfaces;

@@ -27,13 +27,15 @@ const LATE: Span = Span::from_millis(12);
 /// Blocks taken in a row before the clocks are looked at.
 const BLOCK_COUNT_MAX: usize = 16;
 const SECOND: Span = Span::from_secs(1);
+const HOST_RING_BYTES: u64 = 32 << 20;
 
 /// Which of the two rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     /// Over every port that leads to a container, also those that are made later.
     Containers,
-    /// Over the host's own interfaces, while [`HostUse`] says so.
+    /// Over the host's own interfaces, while [`HostUse`] says so. It stays open with a filter that
+    /// lets nothing in, since its memory takes longer to get than a container to start.
     Host,
 }
 
@@ -102,6 +104,16 @@ pub(crate) struct Shared {
     pub(crate) stop: Stop,
 }
 
+impl Shared {
+    /// What the ring's filter lists.
+    fn listed(&self, side: Side) -> Vec<u32> {
+        match side {
+            Side::Host if !self.host_use.is_needed() => Vec::new(),
+            side => lock(&self.ports).listed(side),
+        }
+    }
+}
+
 /// One ring, its sensor and its voice.
 pub(crate) struct PacketSource {
     side: Side,
@@ -113,8 +125,6 @@ pub(crate) struct PacketSource {
     counts: Arc<RingCounts>,
     /// The list of interfaces that the ring's filter was built from.
     filtered: Vec<u32>,
-    /// What became of the packets of earlier rings on this side.
-    before: Tally,
     second_at: Time,
     checked_at: Time,
 }
@@ -128,18 +138,19 @@ impl PacketSource {
         counts: Arc<RingCounts>,
         seed: u64,
     ) -> sys::Result<Self> {
-        let filtered = lock(&shared.ports).listed(side);
-        let config = RingConfig { block_timeout_ms: 2, ..RingConfig::default() };
+        let filtered = shared.listed(side);
+        let size = match side {
+            Side::Containers => RingConfig::default(),
+            Side::Host => RingConfig::default().with_size(HOST_RING_BYTES),
+        };
+        let config = RingConfig { block_timeout_ms: 2, ..size };
         let ring = Ring::open(&config, &filter(side, &filtered))?;
         let sensor = Sensor::new(Limits::default(), seed, Lane::ONLY);
         let voice = Voice::new(feed.clone());
         let now = timestamp::now();
-        let detail = match side {
-            Side::Containers => "packets of container ports",
-            Side::Host => "packets of the host's own interfaces",
-        };
-        voice.stand(SourceKind::Packets, SourceState::Open, detail);
-        let before = counts.tally();
+        if side == Side::Containers {
+            voice.stand(SourceKind::Packets, SourceState::Open, "packets of container ports");
+        }
         Ok(Self {
             side,
             ring,
@@ -149,15 +160,14 @@ impl PacketSource {
             shared,
             counts,
             filtered,
-            before,
             second_at: now,
             checked_at: now,
         })
     }
 
-    /// Reads until the stop; the host's ring until nobody needs it.
+    /// Reads until the stop.
     pub(crate) fn follow(mut self) {
-        while !self.is_over() {
+        while !self.shared.stop.is_set() {
             if let Err(error) = self.round() {
                 self.voice.stand(SourceKind::Packets, SourceState::Closed, &error.to_string());
                 break;
@@ -174,10 +184,6 @@ impl PacketSource {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.shared.stop.is_set() || (self.side == Side::Host && !self.shared.host_use.is_needed())
-    }
-
     fn round(&mut self) -> sys::Result<()> {
         self.ring.wait(WAIT)?;
         let before = timestamp::now();
@@ -189,8 +195,9 @@ impl PacketSource {
         if self.side == Side::Containers {
             lock(&self.shared.ports).follow_links(before);
         }
-        let listed = lock(&self.shared.ports).listed(self.side);
+        let listed = self.shared.listed(self.side);
         if listed != self.filtered {
+            self.tell_use(&listed);
             self.ring.set_filter(&filter(self.side, &listed))?;
             self.filtered = listed;
         }
@@ -199,6 +206,18 @@ impl PacketSource {
             self.second_at = before;
         }
         Ok(())
+    }
+
+    /// Says when the host's own interfaces begin to be watched, and when that ends.
+    fn tell_use(&self, listed: &[u32]) {
+        let detail = match (self.side, self.filtered.is_empty(), listed.is_empty()) {
+            (Side::Host, true, false) => {
+                "packets of the host's own interfaces, for a container that uses them"
+            }
+            (Side::Host, false, true) => "packets of the host's own interfaces: nobody uses them",
+            _ => return,
+        };
+        self.voice.stand(SourceKind::Packets, SourceState::Open, detail);
     }
 
     fn drain(&mut self) -> usize {
@@ -266,7 +285,7 @@ impl PacketSource {
     }
 
     fn count(&self) {
-        *lock(&self.counts.tally) = self.before.plus(self.sensor.tally());
+        *lock(&self.counts.tally) = *self.sensor.tally();
     }
 }
 

@@ -17,6 +17,8 @@ use sys::process::{
 };
 
 use super::attachment::Attacher;
+use super::bundle::{self, BundleNetwork, Order};
+use super::packets::HostUse;
 use super::{RecordCounts, Stop, Voice, be_on_time};
 use crate::timestamp;
 use hashes::{Hasher, Pinned};
@@ -33,6 +35,7 @@ pub(crate) struct ProcessReader {
     cgroups: Option<Cgroups>,
     hasher: Hasher,
     attacher: Arc<Attacher>,
+    host_use: Arc<HostUse>,
     read: Mutex<ReadPids>,
     /// How its records fared; not understood are those that were gone before they could be read.
     pub(crate) counts: RecordCounts,
@@ -54,14 +57,20 @@ struct ReadPids {
     order: VecDeque<(u32, Time)>,
     /// Cgroups whose container has been told.
     cgroups: BTreeSet<u64>,
+    /// The first process of each container, with which it ends.
+    first: BTreeMap<u32, ContainerId>,
 }
 
 impl ProcessReader {
     /// Reads with this voice. The hashing thread lives as long as the reader.
-    pub(crate) fn new(voice: Arc<Voice>, attacher: Arc<Attacher>) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        voice: Arc<Voice>,
+        attacher: Arc<Attacher>,
+        host_use: Arc<HostUse>,
+    ) -> std::io::Result<Self> {
         let hasher = Hasher::start(Arc::clone(&voice))?;
-        let (cgroups, read) = (Cgroups::probe(), Mutex::default());
-        Ok(Self { voice, cgroups, hasher, attacher, read, counts: RecordCounts::default() })
+        let (cgroups, read, counts) = (Cgroups::probe(), Mutex::default(), RecordCounts::default());
+        Ok(Self { voice, cgroups, hasher, attacher, host_use, read, counts })
     }
 
     /// Whether kernel events name cgroups here.
@@ -86,7 +95,14 @@ impl ProcessReader {
 
     /// A process ended; its number may be given to another one.
     pub(crate) fn ended(&self, pid: u32, at: Time, exit_code: Option<i32>) {
-        self.lock().pids.remove(&pid);
+        let first_of = {
+            let mut read = self.lock();
+            read.pids.remove(&pid);
+            read.first.remove(&pid)
+        };
+        if let Some(container) = first_of {
+            self.attacher.ended(container);
+        }
         self.voice.say(at, Fact::ProcessEnded(ProcessEnded { pid, exit_code }));
     }
 
@@ -124,7 +140,9 @@ impl ProcessReader {
         }
         let mut started = described(record, at);
         if let Some(container) = record.container {
-            self.tell_cgroup(container, record.cgroup_id.unwrap_or(0), at);
+            self.tell_cgroup(container, record, at);
+        } else if whose == Whose::Host {
+            self.note_order(&record.arguments, at);
         }
         // Host programs are told of because one of them started the container.
         let pinned = record.container.and_then(|_| {
@@ -139,7 +157,12 @@ impl ProcessReader {
     }
 
     /// The runtime says where a container's cgroup is only while its first process lives.
-    fn tell_cgroup(&self, container: ContainerRef, cgroup: u64, at: Time) {
+    fn tell_cgroup(&self, container: ContainerRef, record: &ProcessRecord, at: Time) {
+        let cgroup = record.cgroup_id.unwrap_or(0);
+        let id = ContainerId(container.id);
+        if record.inner_pid == Some(1) {
+            self.lock().first.insert(record.pid, id);
+        }
         if cgroup == 0 || !self.lock().is_new_cgroup(cgroup) {
             return;
         }
@@ -150,8 +173,27 @@ impl ProcessReader {
             ContainerRuntime::CriO => Runtime::CriO,
             ContainerRuntime::Unknown => Runtime::Unknown,
         };
-        let id = ContainerId(container.id);
-        self.voice.say(at, Fact::Container(in_cgroup(id, runtime, cgroup)));
+        let fact = ContainerFact { cgroup, ..unsaid(id, runtime) };
+        self.voice.say(at, Fact::Container(fact));
+    }
+
+    /// A runtime makes or removes a container: its command, and whether it will use the host's
+    /// interfaces, are known before its program runs, and also of engines that have no socket here.
+    fn note_order(&self, arguments: &[String], at: Time) {
+        let (id, folder) = match bundle::order(arguments) {
+            Some(Order::Create(id, folder)) => (id, folder),
+            Some(Order::Delete(id)) => return self.host_use.end(id),
+            None => return,
+        };
+        let Some(bundle) = bundle::read(&folder, self.attacher.host_netns) else { return };
+        let mut fact = unsaid(id, Runtime::Unknown);
+        if bundle.network == BundleNetwork::Host {
+            self.host_use.begin(id);
+            fact.network = Network::Host;
+        }
+        fact.command = bundle.command.into_iter().map(Into::into).collect();
+        fact.environment = bundle.environment.into_iter().map(Into::into).collect();
+        self.voice.say(at, Fact::Container(fact));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, ReadPids> {
@@ -163,6 +205,7 @@ impl ReadPids {
     fn is_new_cgroup(&mut self, cgroup: u64) -> bool {
         if self.cgroups.len() >= READ_COUNT_MAX {
             self.cgroups.clear();
+            self.first.clear();
         }
         self.cgroups.insert(cgroup)
     }
@@ -239,8 +282,8 @@ fn described(record: &ProcessRecord, at: Time) -> ProcessStarted<'static> {
     }
 }
 
-/// What an execution tells of its container.
-fn in_cgroup(id: ContainerId, runtime: Runtime, cgroup: u64) -> ContainerFact<'static> {
+/// A fact that says nothing yet.
+fn unsaid(id: ContainerId, runtime: Runtime) -> ContainerFact<'static> {
     ContainerFact {
         id,
         runtime,
@@ -255,7 +298,7 @@ fn in_cgroup(id: ContainerId, runtime: Runtime, cgroup: u64) -> ContainerFact<'s
         extra_hosts: Vec::new(),
         privilege: None,
         pid: 0,
-        cgroup,
+        cgroup: 0,
         network: Network::Unsaid,
         created: None,
     }

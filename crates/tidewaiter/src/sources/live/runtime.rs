@@ -102,8 +102,14 @@ impl Runtime {
         }
         self.counts.read.fetch_add(1, Ordering::Relaxed);
         let (voice, inspector, last) = (&self.voice, &self.inspector, &mut self.last);
+        if let Some(exec) = started_exec(line) {
+            inspector.ask(&exec, timestamp::now(), Asking::Exec);
+        }
         let parsed = docker_events::parse(line, voice.source(), &mut |observation| {
             *last = Some(last.map_or(observation.at, |last| last.max(observation.at)));
+            if let Some(id) = ended(&observation.fact) {
+                inspector.ended(id);
+            }
             if let Some((id, asking)) = question(&observation.fact) {
                 inspector.ask(&hex(id), observation.at, asking);
             }
@@ -112,6 +118,18 @@ impl Runtime {
         if let Parsed::NotUnderstood(_) = parsed {
             self.counts.not_understood.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// The container that has ended.
+fn ended(fact: &Fact<'_>) -> Option<ContainerId> {
+    match fact {
+        Fact::Container(container) => {
+            let ended =
+                matches!(container.state, ContainerState::Exited(_) | ContainerState::Removed);
+            ended.then_some(container.id)
+        }
+        _ => None,
     }
 }
 
@@ -130,6 +148,18 @@ fn question(fact: &Fact<'_>) -> Option<(ContainerId, Asking)> {
         },
         _ => None,
     }
+}
+
+/// The runtime's id for a program that it starts in a container.
+fn started_exec(line: &[u8]) -> Option<String> {
+    // Looked for first, because few lines have it and each would be parsed twice.
+    const MARK: &[u8] = b"exec_start";
+    if !line.windows(MARK.len()).any(|window| window == MARK) {
+        return None;
+    }
+    let event: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let id = event.pointer("/Actor/Attributes/execID")?.as_str()?;
+    Some(id.to_owned())
 }
 
 fn after(last: Time) -> (u64, u32) {

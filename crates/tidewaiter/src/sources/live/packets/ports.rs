@@ -63,6 +63,11 @@ impl Ports {
         self.interfaces.name(ifindex).map_or_else(|| format!("if{ifindex}"), str::to_owned)
     }
 
+    /// Takes in counters that somebody read while they were there to be read.
+    pub(crate) fn counted(&mut self, port: PortId, counters: LinkCounters, at: Time) {
+        self.manifest.counted(port, traffic(counters), at);
+    }
+
     /// Takes in what happened to interfaces.
     pub(crate) fn follow_links(&mut self, now: Time) {
         let mut changed = false;

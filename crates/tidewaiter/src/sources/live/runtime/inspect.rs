@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use formats::docker_inspect;
 use observation::{
@@ -30,6 +31,7 @@ use crate::timestamp;
 const WORKER_COUNT: usize = 16;
 /// Questions that wait. Beyond, one is lost and counted; the next event asks again.
 const WAITING_COUNT_MAX: usize = 4096;
+const RETRY: Duration = Duration::from_millis(300);
 /// Images and networks remembered.
 const REMEMBERED_COUNT_MAX: usize = 1024;
 
@@ -63,6 +65,7 @@ pub(crate) struct Surroundings {
 /// The door to the workers.
 pub(crate) struct Inspector {
     jobs: SyncSender<Job>,
+    around: Arc<Surroundings>,
     waiting: Arc<Mutex<BTreeSet<(String, Asking)>>>,
     /// How the questions fared: lost are those for which there was no room.
     pub(crate) counts: Arc<RecordCounts>,
@@ -109,7 +112,13 @@ impl Inspector {
                 .name("inspect".into())
                 .spawn(move || worker.work(&queue, &waiting))?;
         }
-        Ok(Self { jobs, waiting, counts })
+        Ok(Self { jobs, around, waiting, counts })
+    }
+
+    /// A container has ended; there may be nobody left to ask.
+    pub(crate) fn ended(&self, id: ContainerId) {
+        self.around.host_use.end(id);
+        self.around.owners.release(id);
     }
 
     /// Asks about `id`; what is answered holds from `at` on. Never blocks.
@@ -149,7 +158,13 @@ impl Worker {
 
     fn inspect(&self, job: &Job, mut links: Option<&mut Links>) {
         self.counts.read.fetch_add(1, Ordering::Relaxed);
-        let json = match self.api.inspect(&job.id) {
+        let mut answer = self.api.inspect(&job.id);
+        // While it removes a container, Podman refuses instead of knowing it no more.
+        if let Err(ApiError::Refused(..)) = answer {
+            thread::sleep(RETRY);
+            answer = self.api.inspect(&job.id);
+        }
+        let json = match answer {
             Ok(json) => json,
             // It vanished between the event and the question, which is no fault of anybody's.
             Err(ApiError::NotFound) => return,
