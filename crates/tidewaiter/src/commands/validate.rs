@@ -38,13 +38,17 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_dangerous: bool,
     /// End a command after so many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = seconds())]
     run_for: u16,
     /// Wait for its alert for so many seconds more.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = seconds())]
     wait: u16,
     #[arg(long, default_value = "table")]
     format: ReportFormat,
+}
+
+fn seconds() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=3600)
 }
 
 /// How the report is shown.

@@ -1,4 +1,4 @@
-//! What an evidence folder holds, for people: how many packets, which configuration, which processes.
+//! What an evidence folder holds, for people: packets, configuration, sockets, processes.
 
 use std::fs::File;
 use std::io::Read;

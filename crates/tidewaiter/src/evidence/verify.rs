@@ -199,7 +199,7 @@ fn files(folder: &Path, manifest: &Manifest, verified: &mut Verified) {
             continue;
         }
         let path = folder.join(&name);
-        // A link could lead to a good copy today and to a bad one tomorrow, so it is never followed.
+        // A link could lead to a good copy today and to a bad one tomorrow: it is not followed.
         let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
         match sealed.remove(name.as_str()) {
             Some(entry) if is_file => match hash_file(&path, &name) {

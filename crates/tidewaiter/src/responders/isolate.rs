@@ -1,6 +1,7 @@
 //! Isolate: a container's packets are dropped, in both directions and below the container's reach,
 //! while its process, addresses, sockets and counters stay for an investigator.
-//! Measured in sensor.md, section 6: `network disconnect` and `pause` are worse (peers.md, 4.3).
+//! `docker network disconnect` would take the address and the counters away and leave the session
+//! open; `docker pause` would let the kernel go on acknowledging and queue the next commands.
 //!
 //! *Architecture invariant:* [`plan`] only reads; [`apply`] makes exactly what the plan says, or
 //! nothing; [`undo`] takes away exactly that, and what is not ours is never touched.

@@ -12,7 +12,7 @@ use super::target::{Target, Wire};
 use crate::sinks::escaped;
 use crate::store::Store;
 
-/// What may be done. Later responders are further variants, and the compiler then asks for the rest.
+/// What may be done. A further responder is a further variant; the compiler asks for the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Action {
     /// Seal evidence.

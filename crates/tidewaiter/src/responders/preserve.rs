@@ -1,6 +1,6 @@
 //! Preserve: everything that isolation, time or `--rm` would take away, asked once and sealed.
-//! What is asked and in which order: peers.md, section 4.4, step 1 (packets, description, processes,
-//! changes, counters, sockets, logs), the most fleeting first.
+//! The kernel is asked first, since what it knows of a process ends with it; the runtime, which
+//! also remembers what has ended, comes last.
 
 use std::fs;
 use std::path::{Path, PathBuf};

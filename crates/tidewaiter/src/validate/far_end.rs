@@ -27,8 +27,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Conversations at the same time; more are closed at once and counted.
 const SESSION_COUNT_MAX: usize = 32;
 const DATAGRAM_BYTES_MAX: usize = 4096;
-const HTTP_ANSWER: &[u8] =
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nid\n";
+const HTTP_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nid\n";
 
 /// What reached the far end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +58,7 @@ struct Shared {
 }
 
 impl FarEnd {
-    /// Listens on `address`. A resolver that cannot listen is an error; a port that cannot is named.
+    /// Listens on `address`. A resolver that cannot is an error; a port that cannot is named.
     pub(crate) fn start(address: Ipv4Addr, to: &Destinations) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),

@@ -330,7 +330,7 @@ mod tests {
         }
         let (_, said) = in_a_lab(&format!("docker run --rm alpine ping -c 1 -w 2 {OUTSIDE}"));
         assert!(said.contains("100% packet loss"), "{said}");
-        // A name that stands nowhere in the command as one: nobody but our resolver is asked for it.
+        // A name that stands nowhere in the command as one: only our resolver is asked for it.
         let (reached, said) = in_a_lab("docker run --rm alpine sh -c 'nslookup example\"\".org'");
         assert!(said.contains("NXDOMAIN"), "{said}");
         assert!(reached.asked.contains("example.org"), "only our resolver was asked");

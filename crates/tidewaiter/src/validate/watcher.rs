@@ -1,4 +1,4 @@
-//! A `tidewaiter watch` beside the validation: the same program as a child, with a store of its own.
+//! A `tidewaiter watch` beside the validation: this program as a child, with its own store.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
