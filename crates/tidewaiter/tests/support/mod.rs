@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// Whether live tests run; loud when they do not.
-pub fn live(test: &str) -> bool {
+pub(crate) fn live(test: &str) -> bool {
     let wanted = std::env::var("TIDEWAITER_LIVE").is_ok_and(|value| value == "1");
     if !wanted {
         eprintln!("SKIPPED: {test}: needs root, a Docker engine and TIDEWAITER_LIVE=1");
@@ -16,7 +16,7 @@ pub fn live(test: &str) -> bool {
 }
 
 /// Runs a program and gives what it said; the test fails when it cannot be started.
-pub fn run(program: &str, words: &[&str]) -> Output {
+pub(crate) fn run(program: &str, words: &[&str]) -> Output {
     Command::new(program)
         .args(words)
         .output()
@@ -24,7 +24,7 @@ pub fn run(program: &str, words: &[&str]) -> Output {
 }
 
 /// Runs the runtime's client; the test fails when it does.
-pub fn docker(words: &[&str]) -> String {
+pub(crate) fn docker(words: &[&str]) -> String {
     let output = run("docker", words);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "docker {}: {errors}", words.join(" "));
@@ -32,38 +32,38 @@ pub fn docker(words: &[&str]) -> String {
 }
 
 /// Runs tidewaiter.
-pub fn tidewaiter(words: &[&str]) -> Output {
+pub(crate) fn tidewaiter(words: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_tidewaiter"), words)
 }
 
 /// What a program wrote, both streams.
-pub fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let (out, errors) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{out}{errors}")
 }
 
 /// A container that is removed when the test ends, however it ends.
-pub struct Container {
+pub(crate) struct Container {
     /// Full id.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl Container {
     /// Starts `docker run -d` with these words.
-    pub fn start(words: &[&str]) -> Self {
+    pub(crate) fn start(words: &[&str]) -> Self {
         let all = [&["run", "-d", "--label", "tidewaiter.test=respond"], words].concat();
         let id = docker(&all);
         Self { id: id.lines().last().unwrap_or_default().to_owned() }
     }
 
     /// Runs a command inside; whether it succeeded.
-    pub fn inside(&self, words: &[&str]) -> bool {
+    pub(crate) fn inside(&self, words: &[&str]) -> bool {
         run("docker", &[&["exec", &self.id], words].concat()).status.success()
     }
 
     /// A field of its description.
-    pub fn field(&self, template: &str) -> String {
+    pub(crate) fn field(&self, template: &str) -> String {
         docker(&["inspect", "--format", template, &self.id])
     }
 }
@@ -75,7 +75,7 @@ impl Drop for Container {
 }
 
 /// Puts an alert that accuses a container into a store, as `watch` would have; gives its id.
-pub fn alert_about(store: &Path, container: &str, number: u128) -> String {
+pub(crate) fn alert_about(store: &Path, container: &str, number: u128) -> String {
     use engine::{Alert, AlertId, ContainerView, Level, Peer, Prevalence, Status, Subject};
     use observation::{ContainerId, ContainerState, PortId, Runtime, Time, Transport};
 
