@@ -1,4 +1,4 @@
-//! A channel: what one subject does with one far end, over all its flows.
+//! A channel: what one subject does with one far end, over all its flows that a strategy accuses.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -7,9 +7,11 @@ use alloc::vec::Vec;
 use observation::{Endpoint, FlowId, Time, Transport};
 use serde::{Deserialize, Serialize};
 
+use crate::alert::AlertId;
+use crate::context::Origin;
 use crate::evidence::{Finding, Sum};
-use crate::flows::{Flow, Flows};
-use crate::ledger::Owner;
+use crate::flows::{Flow, Flows, Handle};
+use crate::ledger::{Owner, Place};
 use crate::roles::Conversation;
 
 /// Whom a channel leads to.
@@ -30,14 +32,44 @@ pub(crate) struct ChannelKey {
     pub far: Far,
 }
 
-/// A channel that a strategy may have something to say about.
+impl ChannelKey {
+    /// Below every channel of this owner.
+    pub(crate) const fn lowest(owner: Owner) -> Self {
+        let address = core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED);
+        Self { owner, far: Far::Endpoint(Transport::Tcp, Endpoint { address, port: 0 }) }
+    }
+}
+
+/// What opened a channel or an alert: when it could first be accused, and the id that follows from
+/// who, whom and when. A replay gives the same one, whichever source was heard first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Opening {
+    pub at: Time,
+    pub id: AlertId,
+}
+
+/// A flow's position in its channel: by time.
+type Position = (Time, FlowId, Handle);
+
+/// A channel that a strategy has something to say about.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Channel {
     /// Its flows in the order in which they were opened.
-    flows: BTreeSet<(Time, FlowId)>,
+    flows: BTreeSet<Position>,
     /// Flows beyond the limit are counted, not kept.
     pub flow_count: u32,
     pub verdict: Option<Verdict>,
+    pub opening: Option<Opening>,
+    /// The earliest failed lookup, where a name leads nowhere.
+    pub asked: Option<FailedLookup>,
+}
+
+/// A lookup that led nowhere: when it was asked first, where, and in which flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct FailedLookup {
+    pub at: Time,
+    pub place: Place,
+    pub flow: Handle,
 }
 
 /// What the strategies said of it last.
@@ -48,50 +80,72 @@ pub(crate) struct Verdict {
 }
 
 impl Channel {
-    pub(crate) fn add(&mut self, opened: Time, id: FlowId, count_max: usize) {
-        if self.flows.insert((opened, id)) {
-            self.flow_count = self.flow_count.saturating_add(1);
-            if self.flows.len() > count_max {
-                // The first flows are evidence, the latest is what goes on now.
-                let middle = self.flows.iter().nth(count_max / 2).copied();
-                if let Some(middle) = middle {
-                    self.flows.remove(&middle);
-                }
-            }
+    /// Adds a flow; gives back the one that had to go for it.
+    pub(crate) fn add(
+        &mut self,
+        opened: Time,
+        id: FlowId,
+        handle: Handle,
+        count_max: usize,
+    ) -> Option<Handle> {
+        if !self.flows.insert((opened, id, handle)) {
+            return None;
         }
+        self.flow_count = self.flow_count.saturating_add(1);
+        if self.flows.len() <= count_max {
+            return None;
+        }
+        // The first flows are evidence, the latest is what goes on now.
+        let middle = self.flows.iter().nth(count_max / 2).copied()?;
+        self.flows.remove(&middle);
+        Some(middle.2)
     }
 
-    pub(crate) fn remove(&mut self, opened: Time, id: FlowId) {
-        if self.flows.remove(&(opened, id)) {
-            self.flow_count = self.flow_count.saturating_sub(1);
-        }
-    }
-
-    pub(crate) fn has(&self, opened: Time, id: FlowId) -> bool {
-        self.flows.contains(&(opened, id))
+    pub(crate) fn remove(&mut self, opened: Time, id: FlowId, handle: Handle) {
+        self.flows.remove(&(opened, id, handle));
+        self.flow_count = self.flow_count.saturating_sub(1);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.flows.is_empty()
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = FlowId> {
-        self.flows.iter().map(|(_, id)| *id)
+    pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.flows.iter().map(|(_, _, handle)| *handle)
     }
 
     pub(crate) fn flows<'a>(&self, flows: &'a Flows) -> impl Iterator<Item = &'a Flow> {
-        self.flows.iter().filter_map(move |(_, id)| flows.get(id))
+        self.flows.iter().filter_map(move |(_, _, handle)| flows.get(*handle))
     }
 
-    /// What its conversations add up to.
-    /// Of a subject that is `gone` no end of a flow is seen any more.
-    pub(crate) fn session(&self, flows: &Flows, clock: Time, gone: Option<Time>) -> Session {
+    /// The flow that accuses most; of equals the first.
+    pub(crate) fn leading<'a>(&self, flows: &'a Flows) -> Option<(&'a Flow, Own)> {
+        let mut all = self.flows(flows).filter_map(|flow| Some((flow, flow.own?)));
+        let first = all.next()?;
+        Some(all.fold(first, |best, next| if next.1.sum_db > best.1.sum_db { next } else { best }))
+    }
+
+    /// When and by what it could first be accused.
+    pub(crate) fn earliest(&self, flows: &Flows) -> Option<Opening> {
+        self.flows(flows).filter_map(|flow| flow.own.map(|own| own.opening)).min()
+    }
+
+    /// What its conversations add up to: those that came to be in the same way. A program that
+    /// somebody has started by hand is not held responsible for what the workload always does.
+    pub(crate) fn session(&self, flows: &Flows, origin: Origin) -> Session {
         let mut session = Session::default();
-        for flow in self.flows(flows).filter(|flow| flow.is_outgoing()) {
-            session.add(flow, clock, gone);
-        }
+        let alike = |flow: &&Flow| flow.own.is_some_and(|own| own.origin == origin);
+        self.flows(flows).filter(alike).for_each(|flow| session.add(flow));
         session
     }
+}
+
+/// What the strategies say of one flow alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Own {
+    pub sum_db: i16,
+    pub origin: Origin,
+    pub opening: Opening,
 }
 
 /// The conversations of a channel that its subject opened, added up.
@@ -105,13 +159,11 @@ pub(crate) struct Session {
     pub echoed: u32,
     /// Flows in which only the far end spoke.
     pub far_alone: u32,
-    /// Flows in which the subject commanded or spoke alone.
-    pub near_commands: u32,
     /// Flows that obeyed a known grammar.
     pub obeyed: u32,
-    /// Flows that were accepted, stay open, and in which nobody has spoken for long.
+    /// Flows that were accepted, and in which nobody has spoken for long.
     pub held_silent: u32,
-    /// Flows that were accepted and closed without a word.
+    /// Flows that were accepted and soon closed without a word.
     pub closed_silent: u32,
     /// Flows that were never accepted.
     pub failed: u32,
@@ -121,7 +173,14 @@ pub(crate) struct Session {
 pub(crate) const SILENT_MS: u64 = 5_000;
 
 impl Session {
-    fn add(&mut self, flow: &Flow, clock: Time, gone: Option<Time>) {
+    /// One conversation.
+    pub(crate) fn of(flow: &Flow) -> Self {
+        let mut session = Self::default();
+        session.add(flow);
+        session
+    }
+
+    fn add(&mut self, flow: &Flow) {
         let roles = &flow.roles;
         match roles.conversation() {
             Conversation::FarCommands => {
@@ -130,19 +189,22 @@ impl Session {
                 self.echoed += u32::from(roles.near_echoes());
             }
             Conversation::FarAlone => self.far_alone += 1,
-            Conversation::NearCommands | Conversation::NearAlone => self.near_commands += 1,
-            Conversation::Binary => {}
-            Conversation::Nothing if flow.obeyed => self.obeyed += 1,
-            Conversation::Nothing if flow.has_failed() => self.failed += 1,
-            Conversation::Nothing if flow.is_silent() => {
-                let since = flow.established.map_or(0, |at| clock.since(at).as_millis());
-                if flow.closed.is_some() || gone.is_some_and(|gone| gone >= flow.opened) {
-                    self.closed_silent += 1;
-                } else if since >= SILENT_MS {
-                    self.held_silent += 1;
-                }
+            Conversation::NearCommands | Conversation::NearAlone | Conversation::Binary => {}
+            Conversation::Nothing => self.add_without_words(flow),
+        }
+    }
+
+    fn add_without_words(&mut self, flow: &Flow) {
+        if flow.obeyed {
+            self.obeyed += u32::from(flow.closed.is_some());
+        } else if flow.has_failed() {
+            self.failed += 1;
+        } else if flow.is_silent() && flow.quiet_at.is_some() {
+            if flow.was_held_silent() {
+                self.held_silent += 1;
+            } else {
+                self.closed_silent += 1;
             }
-            Conversation::Nothing => {}
         }
     }
 }

@@ -5,6 +5,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 const PROGRAMS: &[&str] = &[
     "telnet",
     "nc",
@@ -18,7 +20,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// What the client was told to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Use {
     /// To hold a conversation.
     Talk,
@@ -27,7 +29,7 @@ pub(crate) enum Use {
 }
 
 /// A raw client named in a command line, and where it was told to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RawClient {
     /// The program's name.
     pub program: String,

@@ -1,12 +1,13 @@
 //! Everything that a strategy may ask about one channel: who it is, what was expected of it.
 
-use alloc::string::{String, ToString as _};
+use alloc::string::ToString as _;
 
 use observation::{Endpoint, Span, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::clients::RawClient;
 use crate::flows::Flow;
-use crate::ledger::{Asked, Container, Ledger, Owner, Place, Process};
+use crate::ledger::{Asked, Container, Exec, Ledger, Owner, Process};
 
 /// A container that nothing keeps running and that is younger than this is a throw-away run.
 const AD_HOC_AGE_MAX: Span = Span::from_secs(600);
@@ -14,7 +15,7 @@ const AD_HOC_AGE_MAX: Span = Span::from_secs(600);
 const EXEC_AGE_MAX: Span = Span::from_secs(600);
 
 /// How a subject came to run what it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Origin {
     /// No runtime has described it.
     Unknown,
@@ -37,11 +38,12 @@ pub(crate) enum Declared {
     Yes,
 }
 
-/// One channel's surroundings. `flow` is its first flow.
+/// The surroundings of one flow, or of what a container tried without one.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub process: Option<&'a Process>,
     pub origin: Origin,
-    pub client: Option<RawClient>,
+    pub client: Option<&'a RawClient>,
     pub declared: Declared,
 }
 
@@ -57,26 +59,16 @@ impl Origin {
     }
 }
 
-/// The raw client that holds this flow, by its command line.
-pub(crate) fn client_of_flow(ledger: &Ledger, flow: &Flow, owner: Owner) -> Option<RawClient> {
-    let Owner::Container(id) = owner else { return None };
-    let container = ledger.container(&id)?;
-    let process = ledger.process(&flow.key, flow.local, flow.opened, Some(container));
-    let place = Place::of(&flow.key, flow.local);
-    let name = ledger.names_to(place, &flow.far().address, flow.opened).next();
-    client(Some(container), process, flow.opened, flow.far(), name)
-}
-
 impl<'a> Context<'a> {
-    pub(crate) fn of_flow(ledger: &'a Ledger, flow: &Flow) -> Self {
-        let container = match flow.owner {
+    /// Around a flow, if it is this owner's.
+    pub(crate) fn of_flow(ledger: &'a Ledger, flow: &Flow, owner: Owner) -> Self {
+        let container = match owner {
             Owner::Container(id) => ledger.container(&id),
             Owner::Unnamed(_) | Owner::Host => None,
         };
         let process = ledger.process(&flow.key, flow.local, flow.opened, container);
-        let place = Place::of(&flow.key, flow.local);
         let far = flow.far();
-        let name = ledger.names_to(place, &far.address, flow.opened).next();
+        let name = ledger.names_to(flow.place(), &far.address, flow.opened).next();
         let origin = origin(ledger, container, process, flow.opened);
         Self {
             process,
@@ -86,21 +78,34 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(crate) fn of_container(ledger: &'a Ledger, container: &'a Container, clock: Time) -> Self {
-        let at = container.gone().unwrap_or(clock);
-        let origin = origin(ledger, Some(container), None, at);
-        let words = container.command().iter().map(String::as_str);
-        let client = RawClient::find(words);
-        let declared = match (&client, container.is_described()) {
-            (_, false) => Declared::Unknown,
-            (Some(client), true) => {
-                let target = client.target().unwrap_or_default();
-                let written = container.written().any(|text| names(text, target));
-                if written { Declared::Yes } else { Declared::No }
-            }
-            (None, true) => Declared::No,
+    /// Around a name that `container` asked for at `at`, or around its failure to start at all.
+    pub(crate) fn of_container(
+        ledger: &'a Ledger,
+        container: &'a Container,
+        name: Option<&str>,
+        at: Time,
+    ) -> Self {
+        let wanted = |client: &&RawClient| name.is_none_or(|name| client.mentions(name));
+        let execs = container.execs().filter(|exec| is_recent(exec, at));
+        let client = container
+            .client()
+            .filter(wanted)
+            .or_else(|| execs.filter_map(|exec| exec.client.as_ref()).find(wanted));
+        let target = name.or_else(|| client?.target()).unwrap_or_default();
+        let is_written = || container.written().any(|text| names(text, target));
+        let declared = if !container.is_described() {
+            Declared::Unknown
+        } else if is_written() {
+            Declared::Yes
+        } else {
+            Declared::No
         };
-        Self { process: None, origin, client, declared }
+        Self { process: None, origin: origin(ledger, Some(container), None, at), client, declared }
+    }
+
+    /// Somebody has started it by hand: a raw client, a throw-away container, an `exec`.
+    pub(crate) const fn is_by_hand(&self) -> bool {
+        self.client.is_some() || matches!(self.origin, Origin::AdHoc | Origin::Exec)
     }
 }
 
@@ -115,10 +120,7 @@ fn origin(
     if process.is_some_and(|process| ledger.is_exec(process, container)) {
         return Origin::Exec;
     }
-    let recent = |exec: &&crate::ledger::Exec| {
-        exec.at <= at + Span::from_secs(1) && at.since(exec.at) <= EXEC_AGE_MAX
-    };
-    if process.is_none() && container.execs().any(|exec| recent(&exec)) {
+    if process.is_none() && container.execs().any(|exec| is_recent(exec, at)) {
         return Origin::Exec;
     }
     let age = container.created().map(|created| at.since(created));
@@ -126,33 +128,31 @@ fn origin(
     if !privilege.kept_running && young { Origin::AdHoc } else { Origin::Workload }
 }
 
+fn is_recent(exec: &Exec, at: Time) -> bool {
+    exec.at <= at + Span::from_secs(1) && at.since(exec.at) <= EXEC_AGE_MAX
+}
+
 /// A raw client in the process's own words, else in those that the runtime was given.
-fn client(
-    container: Option<&Container>,
-    process: Option<&Process>,
+fn client<'a>(
+    container: Option<&'a Container>,
+    process: Option<&'a Process>,
     at: Time,
     far: Endpoint,
     name: Option<&Asked>,
-) -> Option<RawClient> {
-    let goes_there = |client: &RawClient| {
-        client.mentions(&far.port.to_string())
-            || client.mentions(&far.address.to_string())
+) -> Option<&'a RawClient> {
+    let own = process.and_then(Process::client);
+    let execs = container.into_iter().flat_map(Container::execs);
+    let told = execs.filter(|exec| is_recent(exec, at)).filter_map(|exec| exec.client.as_ref());
+    let mut words = own.into_iter().chain(container.and_then(Container::client)).chain(told);
+    // Hardly any container calls a raw client: nothing is formatted for the others.
+    let first = words.next()?;
+    let (port, address) = (far.port.to_string(), far.address.to_string());
+    let goes_there = |client: &&RawClient| {
+        client.mentions(&port)
+            || client.mentions(&address)
             || name.is_some_and(|asked| client.mentions(&asked.name))
     };
-    let own = process.map(|process| process.arguments().iter().map(String::as_str));
-    if let Some(client) = own.and_then(RawClient::find) {
-        return Some(client).filter(goes_there);
-    }
-    let container = container?;
-    let command = RawClient::find(container.command().iter().map(String::as_str));
-    if let Some(client) = command.filter(goes_there) {
-        return Some(client);
-    }
-    container
-        .execs()
-        .filter(|exec| exec.at <= at + Span::from_secs(1))
-        .filter_map(|exec| RawClient::find(exec.command.split(' ')))
-        .find(goes_there)
+    core::iter::once(first).chain(words).find(goes_there)
 }
 
 fn declared(

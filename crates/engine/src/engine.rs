@@ -1,42 +1,26 @@
 //! The engine: Observations in, Alerts out.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use observation::{
-    ContainerId, DnsData, DnsExchange, Fact, FactKind, FlowId, Observation, PortId, SocketTuple,
-    Span, Time,
+    ContainerId, DnsData, DnsExchange, Endpoint, Fact, FactKind, Observation, Span, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{AlertId, AlertUpdate, Maturity};
-use crate::alerts::{Alerts, Channels, Surroundings};
-use crate::channel::{ChannelKey, Far, SILENT_MS, Verdict};
-use crate::context::{self, Context};
-use crate::evidence::Sum;
-use crate::flows::Flows;
+use crate::alert::{AlertUpdate, Maturity};
+use crate::alerts::{Alerts, Channels, surroundings};
+use crate::channel::{Channel, ChannelKey, Far, SILENT_MS};
+use crate::flows::{Flows, Handle, Keep};
 use crate::health::{Destinations, Health};
-use crate::ledger::{Asked, Container, Ledger, Outcome, Owner, Place, Touched};
+use crate::judge::Dirty;
+use crate::ledger::{
+    ADDRESS_COUNT_MAX, Asked, ByHand, LATE_MS_MAX, Ledger, Outcome, Owner, Touched,
+};
 use crate::limits::Limits;
-use crate::strategies::{all as all_strategies, judge as judge_by_all};
-
-/// Borrows the fields that alerts are built from, so that `alerts` itself can be borrowed mutably.
-macro_rules! surroundings {
-    ($engine:expr) => {
-        Surroundings {
-            ledger: &$engine.ledger,
-            flows: &$engine.flows,
-            channels: &$engine.channels,
-            health: &$engine.health,
-            destinations: &$engine.destinations,
-            subject_count_max: $engine.limits.subject_count_max,
-            clock: $engine.clock,
-        }
-    };
-}
+use crate::strategies::all as all_strategies;
+use crate::timers::Timers;
 
 /// What went through, for the last line of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +29,8 @@ pub struct Tally {
     pub observation_count: u64,
     /// Things evicted to keep within a limit.
     pub evicted_count: u64,
+    /// Facts about flows of which nobody told that they were opened, or that were evicted.
+    pub unknown_flow_count: u64,
     /// Alerts opened.
     pub alert_count: u64,
 }
@@ -78,16 +64,17 @@ pub fn strategies() -> impl Iterator<Item = StrategyInfo> {
 /// The one place where verdicts are made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Engine {
-    limits: Limits,
-    clock: Time,
-    ledger: Ledger,
-    flows: Flows,
-    channels: Channels,
-    alerts: Alerts,
-    health: Health,
-    destinations: Destinations,
-    /// Established flows that will be looked at once they have been silent for long.
-    silent_at: BTreeMap<(Time, FlowId), ()>,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Time,
+    pub(crate) ledger: Ledger,
+    pub(crate) flows: Flows,
+    pub(crate) channels: Channels,
+    pub(crate) alerts: Alerts,
+    pub(crate) health: Health,
+    pub(crate) destinations: Destinations,
+    /// Accepted flows that will be looked at once they have been silent for long.
+    silent: Timers,
+    pub(crate) channel_evicted_count: u64,
     observation_count: u64,
 }
 
@@ -132,31 +119,52 @@ impl Engine {
             alerts: Alerts::new(&limits),
             health: Health::default(),
             destinations: Destinations::new(&limits),
-            silent_at: BTreeMap::new(),
+            silent: Timers::default(),
+            channel_evicted_count: 0,
             observation_count: 0,
         }
     }
 
-    /// Takes one Observation in.
+    /// Takes one Observation in. What was due before it happens before it, at its own time, so that
+    /// it does not matter whether anybody has called [`Self::advance`] meanwhile.
     pub fn observe(&mut self, observation: &Observation<'_>, out: &mut impl FnMut(AlertUpdate)) {
-        self.observation_count += 1;
+        self.observation_count = self.observation_count.saturating_add(1);
+        self.run_timers(observation.at, out);
         self.clock = self.clock.max(observation.at);
-        let mut dirty = BTreeSet::new();
+        let mut dirty = Dirty::default();
         self.take(observation, &mut dirty);
         self.settle(dirty, out);
     }
 
     /// Time passes: what was waiting for `to` or earlier is judged.
     pub fn advance(&mut self, to: Time, out: &mut impl FnMut(AlertUpdate)) {
+        self.run_timers(to, out);
         self.clock = self.clock.max(to);
-        self.settle(BTreeSet::new(), out);
     }
 
-    /// The input has ended: everything still waiting is judged and told.
+    /// The input has ended: everything is told as it is now.
     pub fn finish(&mut self, out: &mut impl FnMut(AlertUpdate)) {
-        let waiting = self.silent_at.keys().map(|(_, id)| *id).collect();
-        self.settle(waiting, out);
-        self.tell(Time::NEVER, out);
+        self.alerts.tell_all(&surroundings!(self), out);
+    }
+
+    fn run_timers(&mut self, to: Time, out: &mut impl FnMut(AlertUpdate)) {
+        loop {
+            let next = self.silent.next().min(self.alerts.next_due()).min(self.flows.next_fading());
+            if next > to || next == Time::NEVER {
+                return;
+            }
+            self.clock = self.clock.max(next);
+            let mut dirty = Dirty::default();
+            for handle in self.silent.due(self.clock) {
+                if let Some(flow) = self.flows.get_mut(handle) {
+                    flow.look_whether_silent(self.clock);
+                    self.dirty(handle, &mut dirty);
+                }
+            }
+            self.settle(dirty, out);
+            self.alerts.tell(self.clock, &surroundings!(self), out);
+            self.flows.fade(self.clock);
+        }
     }
 
     /// Counts so far.
@@ -167,7 +175,10 @@ impl Engine {
             evicted_count: self.ledger.evicted_count()
                 + self.flows.evicted_count()
                 + self.alerts.evicted_count()
+                + self.health.evicted_count()
+                + self.channel_evicted_count
                 + self.destinations.evicted_count(),
+            unknown_flow_count: self.flows.unknown_count(),
             alert_count: self.alerts.opened_count(),
         }
     }
@@ -191,48 +202,66 @@ impl Engine {
         postcard::from_bytes(rest).map_err(|_| LoadError::Damaged)
     }
 
-    fn take(&mut self, observation: &Observation<'_>, dirty: &mut BTreeSet<FlowId>) {
+    fn take(&mut self, observation: &Observation<'_>, dirty: &mut Dirty) {
         let at = observation.at;
         match &observation.fact {
             Fact::FlowOpened(fact) => {
-                self.flows.open(at, fact);
-                if let Some(flow) = self.flows.get(&fact.flow) {
-                    let place = Place::of(&fact.key, fact.local);
-                    self.destinations.went(place, flow.transport(), flow.far());
+                if let Some((_, flow)) = self.flows.open(at, fact) {
+                    self.destinations.went(flow.place(), flow.transport(), flow.far());
                 }
             }
             Fact::FlowEstablished(fact) => {
-                self.flows.established(at, fact.flow);
-                let due = at + Span::from_millis(SILENT_MS);
-                self.silent_at.insert((due, fact.flow), ());
+                if let Some(handle) = self.flows.established(at, fact.flow) {
+                    let flows = &self.flows;
+                    let is_alive = |handle: Handle| flows.get(handle).is_some();
+                    self.silent.set(at + Span::from_millis(SILENT_MS), handle, is_alive);
+                }
             }
             Fact::Burst(fact) => {
-                self.flows.burst(fact);
-                dirty.insert(fact.flow);
+                let handle = self.flows.burst(at, fact);
+                handle.into_iter().for_each(|handle| self.dirty(handle, dirty));
             }
             Fact::ProtocolIdentified(fact) => self.flows.identified(fact),
             Fact::FlowClosed(fact) => {
-                self.flows.close(at, fact);
-                dirty.insert(fact.flow);
+                let handle = self.flows.close(at, fact);
+                handle.into_iter().for_each(|handle| self.dirty(handle, dirty));
             }
             Fact::Dns(fact) => self.asked(fact, dirty),
             Fact::SocketTuple(fact) => {
                 self.ledger.observe(observation);
-                self.touched_tuple(fact, dirty);
+                let handles = self.flows.of_tuple(fact.transport, fact.local, fact.remote);
+                handles.for_each(|handle| self.dirty(handle, dirty));
             }
-            Fact::SourceStatus(fact) => self.health.status(fact),
+            Fact::SourceStatus(fact) => {
+                self.health.status(fact);
+                self.ledger.observe(observation);
+            }
             Fact::Gap(fact) => self.health.gap(fact),
-            _ => {
-                if let Touched::Container(id) = self.ledger.observe(observation) {
-                    self.touched_container(id, dirty);
+            Fact::TlsHello(_) | Fact::Http(_) | Fact::ProtocolLeft(_) => {}
+            _ => match self.ledger.observe(observation) {
+                Touched::Nothing => {}
+                Touched::Container(id) => self.touched_container(id, dirty),
+                Touched::Program(id, by_hand) => self.touched_program(id, by_hand, at, dirty),
+                Touched::Call(id, transport, far, by_hand) => {
+                    self.touched_call(id, (transport, far), by_hand, dirty);
                 }
-            }
+            },
         }
     }
 
-    fn asked(&mut self, fact: &DnsExchange<'_>, dirty: &mut BTreeSet<FlowId>) {
-        let Some(flow) = self.flows.get(&fact.flow) else { return };
-        let place = Place::of(&flow.key, flow.local);
+    /// Notes a flow that has to be judged anew, if a strategy may say or has said anything about it.
+    fn dirty(&self, handle: Handle, dirty: &mut Dirty) {
+        let Some(flow) = self.flows.get(handle) else { return };
+        if flow.keep != Keep::Loose || flow.asks_names || flow.is_interesting() {
+            dirty.insert((flow.opened, self.flows.id(handle), handle));
+        }
+    }
+
+    fn asked(&mut self, fact: &DnsExchange<'_>, dirty: &mut Dirty) {
+        let Some(handle) = self.flows.find(fact.flow) else { return };
+        let Some(flow) = self.flows.get_mut(handle) else { return };
+        flow.asks_names = true;
+        let (place, server) = (flow.place(), flow.far().address);
         let addresses = fact.answers.iter().filter_map(|answer| match &answer.data {
             DnsData::Address(address) => Some(*address),
             _ => None,
@@ -244,212 +273,79 @@ impl Engine {
         };
         let asked = Asked {
             name: Cow::clone(&fact.name).into_owned(),
-            at: fact.asked_at,
-            server: flow.far().address,
-            addresses: addresses.collect(),
+            first: fact.asked_at,
+            last: fact.asked_at,
+            server,
+            addresses: addresses.take(ADDRESS_COUNT_MAX).collect(),
             outcome,
         };
         self.ledger.asked(place, asked);
         // Flows that the name led to may be known already: the answer is told when it is complete.
-        dirty.extend(self.flows.of_place(place, self.clock));
-        dirty.insert(fact.flow);
-    }
-
-    fn touched_tuple(&self, fact: &SocketTuple, dirty: &mut BTreeSet<FlowId>) {
-        dirty.extend(self.flows.of_tuple(fact.transport, fact.local, fact.remote));
-        dirty.extend(self.flows.of_tuple(fact.transport, fact.remote, fact.local));
+        for handle in self.flows.of_place(place, fact.asked_at) {
+            self.dirty(handle, dirty);
+        }
+        self.dirty(handle, dirty);
     }
 
     /// A container is known better now: what was seen at its places is judged anew.
-    fn touched_container(&mut self, id: ContainerId, dirty: &mut BTreeSet<FlowId>) {
-        for place in self.ledger.places_of(id) {
-            if place.port == PortId::UNKNOWN {
-                dirty.extend(self.flows.of_address(place.address, self.clock));
-            } else {
-                dirty.extend(self.flows.of_port(place.port, self.clock));
+    fn touched_container(&mut self, id: ContainerId, dirty: &mut Dirty) {
+        self.touched_places(id, dirty);
+        for (transport, near, far) in self.ledger.tuples_of(id) {
+            for handle in self.flows.of_tuple(transport, near, far) {
+                self.dirty(handle, dirty);
             }
         }
-        let lowest = ChannelKey {
-            owner: Owner::Container(id),
-            far: Far::Endpoint(
-                observation::Transport::Tcp,
-                observation::Endpoint { address: core::net::Ipv4Addr::UNSPECIFIED.into(), port: 0 },
-            ),
-        };
-        for (key, channel) in self.channels.range(lowest..) {
-            if key.owner != Owner::Container(id) {
-                break;
+        for handle in self.handles_of(Owner::Container(id)) {
+            self.dirty(handle, dirty);
+        }
+        dirty.not_run = Some(id);
+    }
+
+    /// A program of this container is known now. Flows without words matter if somebody started it
+    /// by hand.
+    fn touched_program(&self, id: ContainerId, by_hand: ByHand, at: Time, dirty: &mut Dirty) {
+        if by_hand == ByHand::Yes {
+            self.touched_places(id, dirty);
+        }
+        let since = at - Span::from_millis(LATE_MS_MAX);
+        for handle in self.handles_of(Owner::Container(id)) {
+            if self.flows.get(handle).is_some_and(|flow| flow.opened >= since) {
+                self.dirty(handle, dirty);
             }
-            dirty.extend(channel.ids());
         }
-        self.judge_not_run(id);
     }
 
-    /// Resolves, judges and tells.
-    fn settle(&mut self, mut dirty: BTreeSet<FlowId>, out: &mut impl FnMut(AlertUpdate)) {
-        while let Some(((due, id), ())) = self.silent_at.first_key_value() {
-            let (due, id) = (*due, *id);
-            if due > self.clock {
-                break;
-            }
-            self.silent_at.remove(&(due, id));
-            dirty.insert(id);
-        }
-        let mut channels = BTreeSet::new();
-        for id in &dirty {
-            self.resolve(*id, &mut channels);
-        }
-        let mut closed = Vec::new();
-        for key in channels {
-            self.judge(&key, &mut closed);
-        }
-        closed.into_iter().for_each(|id| out(AlertUpdate::Closed(id)));
-        self.tell(self.clock, out);
-        self.fade();
-    }
-
-    /// Finds the owner of a flow and puts the flow into the channel where it belongs.
-    fn resolve(&mut self, id: FlowId, channels: &mut BTreeSet<ChannelKey>) {
-        let Some(flow) = self.flows.get(&id) else { return };
-        let owner = self.ledger.owner(&flow.key, flow.local, flow.opened);
-        let far = Far::Endpoint(flow.transport(), flow.far());
-        let (opened, before) = (flow.opened, flow.owner);
-        let wanted = owner != Owner::Host
-            && flow.is_outgoing()
-            && (flow.is_interesting() || self.is_raw_clients(id, owner));
-        if before != owner {
-            let old = ChannelKey { owner: before, far: far.clone() };
-            if let Some(channel) = self.channels.get_mut(&old)
-                && channel.has(opened, id)
-            {
-                channel.remove(opened, id);
-                channels.insert(old);
-            }
-            self.flows.set_owner(&id, owner);
-        }
-        self.look_for_failed_names(id, owner, channels);
-        if !wanted {
-            return;
-        }
-        let key = ChannelKey { owner, far };
-        let count_max = self.limits.flow_per_channel_count_max;
-        self.channels.entry(key.clone()).or_default().add(opened, id, count_max);
-        channels.insert(key);
-    }
-
-    /// A conversation in a known grammar concerns us only when a raw client holds it.
-    fn is_raw_clients(&self, id: FlowId, owner: Owner) -> bool {
-        let (Some(flow), Owner::Container(_)) = (self.flows.get(&id), owner) else { return false };
-        flow.closed.is_some()
-            && flow.obeyed
-            && context::client_of_flow(&self.ledger, flow, owner).is_some()
-    }
-
-    /// Lookups that led nowhere, by a container whose command is a raw client for that name.
-    fn look_for_failed_names(
-        &mut self,
-        id: FlowId,
-        owner: Owner,
-        channels: &mut BTreeSet<ChannelKey>,
+    /// A process of this container connects there.
+    fn touched_call(
+        &self,
+        id: ContainerId,
+        (transport, far): (Transport, Endpoint),
+        by_hand: ByHand,
+        dirty: &mut Dirty,
     ) {
-        let (Some(flow), Owner::Container(container)) = (self.flows.get(&id), owner) else {
-            return;
-        };
-        let place = Place::of(&flow.key, flow.local);
-        let failed: Vec<String> =
-            self.ledger.failed_names(place).map(|asked| asked.name.clone()).collect();
-        if failed.is_empty() {
-            return;
+        if by_hand == ByHand::Yes {
+            self.touched_places(id, dirty);
         }
-        let Some(container) = self.ledger.container(&container) else { return };
-        let client = Context::of_container(&self.ledger, container, self.clock).client;
-        let Some(client) = client else { return };
-        for name in failed.into_iter().filter(|name| client.mentions(name)) {
-            let key = ChannelKey { owner, far: Far::Name(name) };
-            self.channels.entry(key.clone()).or_default();
-            channels.insert(key);
+        let far = Far::Endpoint(transport, far);
+        let channel = self.channels.get(&ChannelKey { owner: Owner::Container(id), far });
+        for handle in channel.into_iter().flat_map(Channel::handles) {
+            self.dirty(handle, dirty);
         }
     }
 
-    /// A container that ended with 127 or never came to run: its image has no such program.
-    fn judge_not_run(&mut self, id: ContainerId) {
-        const NO_SUCH_PROGRAM: i32 = 127;
-        let Some(container) = self.ledger.container(&id) else { return };
-        if container.exit_code() != Some(NO_SUCH_PROGRAM) && !container.never_ran() {
-            return;
-        }
-        let key = ChannelKey { owner: Owner::Container(id), far: Far::Nobody };
-        self.channels.entry(key.clone()).or_default();
-        self.judge(&key, &mut Vec::new());
-    }
-
-    fn judge(&mut self, key: &ChannelKey, closed: &mut Vec<AlertId>) {
-        let Some(channel) = self.channels.get(key) else { return };
-        let first = channel.flows(&self.flows).next();
-        let context = match (first, key.owner) {
-            (Some(flow), _) => Context::of_flow(&self.ledger, flow),
-            (None, Owner::Container(id)) if !matches!(key.far, Far::Endpoint(..)) => {
-                let Some(container) = self.ledger.container(&id) else { return };
-                Context::of_container(&self.ledger, container, self.clock)
+    fn touched_places(&self, id: ContainerId, dirty: &mut Dirty) {
+        let since = self.clock - Span::from_millis(2 * LATE_MS_MAX);
+        for thing in self.ledger.things_of(id) {
+            for handle in self.flows.of_thing(thing, since) {
+                self.dirty(handle, dirty);
             }
-            (None, _) => {
-                self.channels.remove(key);
-                self.alerts.acquit(key, closed);
-                return;
-            }
-        };
-        let gone = match key.owner {
-            Owner::Container(id) => self.ledger.container(&id).and_then(Container::gone),
-            Owner::Unnamed(_) | Owner::Host => None,
-        };
-        let session = channel.session(&self.flows, self.clock, gone);
-        let findings = judge_by_all(key, &session, &context);
-        let verdict = (!findings.is_empty()).then(|| {
-            let sum = Sum::of(&findings, context.origin.prior());
-            Verdict { findings, sum }
-        });
-        let accused = verdict.is_some();
-        if let Some(channel) = self.channels.get_mut(key) {
-            channel.verdict = verdict;
-        }
-        if !accused {
-            self.alerts.acquit(key, closed);
-            return;
-        }
-        let surroundings = surroundings!(self);
-        for gone in self.alerts.accuse(key, &surroundings, closed) {
-            self.drop_channel(&gone);
         }
     }
 
-    fn tell(&mut self, now: Time, out: &mut impl FnMut(AlertUpdate)) {
-        let surroundings = surroundings!(self);
-        self.alerts.tell(now, &surroundings, out);
-    }
-
-    /// Forgets closed flows that nobody speaks about.
-    fn fade(&mut self) {
-        for id in self.flows.faded(self.clock) {
-            let Some(flow) = self.flows.get(&id) else { continue };
-            let far = Far::Endpoint(flow.transport(), flow.far());
-            let key = ChannelKey { owner: flow.owner, far };
-            let opened = flow.opened;
-            if let Some(channel) = self.channels.get_mut(&key) {
-                if channel.verdict.is_some() && channel.has(opened, id) {
-                    continue;
-                }
-                channel.remove(opened, id);
-                if channel.is_empty() && channel.verdict.is_none() {
-                    self.channels.remove(&key);
-                }
-            }
-            self.flows.forget(id);
-        }
-    }
-
-    fn drop_channel(&mut self, key: &ChannelKey) {
-        if let Some(channel) = self.channels.remove(key) {
-            channel.ids().for_each(|id| self.flows.release(id));
-        }
+    fn handles_of(&self, owner: Owner) -> impl Iterator<Item = Handle> {
+        let channels = self.channels.range(ChannelKey::lowest(owner)..);
+        channels
+            .take_while(move |(key, _)| key.owner == owner)
+            .flat_map(|(_, channel)| channel.handles())
     }
 }

@@ -6,16 +6,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use observation::{
-    Endpoint, Gap, SourceId, SourceKind, SourceState, SourceStatus, Time, Transport,
+    Endpoint, Gap, PortId, SourceId, SourceKind, SourceState, SourceStatus, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Blind;
-use crate::bounded::Bounded;
+use crate::fair::Fair;
 use crate::ledger::Place;
 use crate::limits::Limits;
 
 const GAP_COUNT_MAX: usize = 1024;
+const DETAIL_BYTES_MAX: usize = 1024;
 /// Places that are remembered for one destination; beyond it a destination is simply common.
 const PLACE_PER_FAR_COUNT_MAX: usize = 1024;
 
@@ -32,17 +33,20 @@ const WANTED: &[(SourceKind, &str)] = &[
 pub(crate) struct Health {
     sources: BTreeMap<SourceId, (SourceKind, SourceState, String)>,
     gaps: VecDeque<Gap>,
+    evicted_count: u64,
 }
 
 impl Health {
     pub(crate) fn status(&mut self, fact: &SourceStatus<'_>) {
-        let detail = fact.detail.clone().into_owned();
+        let end = fact.detail.floor_char_boundary(DETAIL_BYTES_MAX);
+        let detail = fact.detail.get(..end).unwrap_or_default().to_owned();
         self.sources.insert(fact.source, (fact.kind, fact.state, detail));
     }
 
     pub(crate) fn gap(&mut self, gap: &Gap) {
         if self.gaps.len() >= GAP_COUNT_MAX {
             self.gaps.pop_front();
+            self.evicted_count += 1;
         }
         self.gaps.push_back(gap.clone());
     }
@@ -66,6 +70,10 @@ impl Health {
         blind
     }
 
+    pub(crate) const fn evicted_count(&self) -> u64 {
+        self.evicted_count
+    }
+
     /// What was lost while something happened.
     pub(crate) fn lost(&self, from: Time, to: Time) -> u64 {
         let during = self.gaps.iter().filter(|gap| gap.from <= to && gap.to >= from);
@@ -73,26 +81,43 @@ impl Health {
     }
 }
 
-/// Who went where: for "1 of 412 containers".
+/// Who went where: for "1 of 412 containers". Each capture port has its fair share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Destinations {
-    by_far: Bounded<(Transport, Endpoint), BTreeSet<Place>>,
-    places: Bounded<Place, ()>,
+    by_far: Fair<PortId, (Transport, Endpoint), BTreeSet<Place>>,
+    places: Fair<PortId, Place, ()>,
+    visit_count: usize,
+    visit_count_max: usize,
+    forgotten_count: u64,
 }
+
+/// So many visitors of all destinations together are remembered for each place.
+const VISIT_PER_PLACE_COUNT_MAX: usize = 8;
 
 impl Destinations {
     pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
-            by_far: Bounded::new(limits.place_count_max),
-            places: Bounded::new(limits.place_count_max),
+            by_far: Fair::new(limits.place_count_max),
+            places: Fair::new(limits.place_count_max),
+            visit_count: 0,
+            visit_count_max: limits.place_count_max.saturating_mul(VISIT_PER_PLACE_COUNT_MAX),
+            forgotten_count: 0,
         }
     }
 
     pub(crate) fn went(&mut self, place: Place, transport: Transport, far: Endpoint) {
-        self.places.entry(place, || ());
-        let (places, _) = self.by_far.entry((transport, far), BTreeSet::new);
-        if places.len() < PLACE_PER_FAR_COUNT_MAX {
-            places.insert(place);
+        self.places.entry(place.port, place, || ());
+        let room = self.visit_count < self.visit_count_max;
+        let (entry, gone) = self.by_far.entry(place.port, (transport, far), BTreeSet::new);
+        if let Some(places) = entry {
+            if room && places.len() < PLACE_PER_FAR_COUNT_MAX {
+                self.visit_count += usize::from(places.insert(place));
+            } else if !places.contains(&place) {
+                self.forgotten_count += 1;
+            }
+        }
+        if let Some((_, places)) = gone {
+            self.visit_count = self.visit_count.saturating_sub(places.len());
         }
     }
 
@@ -106,6 +131,6 @@ impl Destinations {
     }
 
     pub(crate) const fn evicted_count(&self) -> u64 {
-        self.by_far.evicted_count() + self.places.evicted_count()
+        self.by_far.evicted_count() + self.places.evicted_count() + self.forgotten_count
     }
 }

@@ -11,19 +11,21 @@ extern crate alloc;
 mod alert;
 mod alerts;
 mod attack;
-mod bounded;
 mod channel;
 mod clients;
 mod context;
 mod engine;
 mod evidence;
+mod fair;
 mod flows;
 mod health;
+mod judge;
 mod ledger;
 mod limits;
 mod roles;
 mod shell;
 mod strategies;
+mod timers;
 
 pub use alert::{
     Actor, Alert, AlertId, AlertUpdate, Blind, ContainerView, Counted, Evidence, Excerpt, Family,

@@ -13,6 +13,8 @@ pub struct Limits {
     pub flow_count_max: usize,
     /// Flows of one place: a flood evicts only its own.
     pub flow_per_place_count_max: usize,
+    /// Far ends that one subject is accused of at a time: a scanner evicts only his own.
+    pub channel_per_owner_count_max: usize,
     /// Flows that one channel remembers.
     pub flow_per_channel_count_max: usize,
     /// Names that one place has asked for.
@@ -36,6 +38,7 @@ impl Default for Limits {
             place_count_max: 65_536,
             flow_count_max: 131_072,
             flow_per_place_count_max: 16_384,
+            channel_per_owner_count_max: 256,
             flow_per_channel_count_max: 32,
             name_per_place_count_max: 64,
             process_count_max: 16_384,
@@ -59,6 +62,7 @@ impl Limits {
             place_count_max: part(self.place_count_max, n),
             flow_count_max: part(self.flow_count_max, n),
             flow_per_place_count_max: part(self.flow_per_place_count_max, n),
+            channel_per_owner_count_max: part(self.channel_per_owner_count_max, n),
             flow_per_channel_count_max: part(self.flow_per_channel_count_max, n),
             name_per_place_count_max: part(self.name_per_place_count_max, n),
             process_count_max: part(self.process_count_max, n),

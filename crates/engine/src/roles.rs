@@ -92,6 +92,15 @@ pub(crate) struct Roles {
     text_bursts: u32,
     binary_bursts: u32,
     rounds: u32,
+    claim: Claim,
+}
+
+/// Whether a protocol has ever claimed the flow. Only the first claim looks back: whoever talks
+/// freely inside of a protocol (telnet) is not excused by obeying it between his words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Claim {
+    None,
+    Made,
 }
 
 impl Roles {
@@ -107,7 +116,17 @@ impl Roles {
             text_bursts: 0,
             binary_bursts: 0,
             rounds: 0,
+            claim: Claim::None,
         }
+    }
+
+    /// A protocol claims the flow, and obeys. Its probe has read the flow from the first byte on, so
+    /// that this explains what came before too: a banner that arrived in two pieces, say.
+    pub(crate) const fn claim(&mut self) {
+        if let Claim::None = self.claim {
+            *self = Self::new(self.near_side);
+        }
+        self.claim = Claim::Made;
     }
 
     /// Takes the next burst. `grammar` is the burst's, as the sensor judged it.
@@ -136,7 +155,8 @@ impl Roles {
         let hidden = before.filter(|turn| excused(turn) && turn.side != burst.side);
         self.first.get_or_insert_with(|| hidden.map_or(burst.side, |turn| turn.side));
         if hidden.is_some() {
-            self.signs(burst.side.other()).turns += 1;
+            let signs = self.signs(burst.side.other());
+            signs.turns = signs.turns.saturating_add(1);
         }
         if let Some(turn) = before.filter(|turn| turn.side == burst.side && !excused(turn)) {
             self.turn = Some(Turn { end: burst.end, ..turn });
@@ -187,7 +207,7 @@ impl Roles {
     }
 
     pub(crate) fn conversation(&self) -> Conversation {
-        if self.text_bursts + self.binary_bursts == 0 {
+        if self.text_bursts == 0 && self.binary_bursts == 0 {
             return Conversation::Nothing;
         }
         if self.binary_bursts.saturating_mul(TEXT_PER_BINARY_MIN) > self.text_bursts {

@@ -1,4 +1,7 @@
 //! Alerts: findings grouped by workload × far end, so that one incident is one alert that is revised.
+//!
+//! An alert's id is that of the earliest opening among its channels, so it does not depend on the
+//! order in which sources were heard; what was told under an id goes where the id goes.
 
 mod view;
 
@@ -9,19 +12,35 @@ use observation::{ContainerId, Span, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::alert::{Alert, AlertId, AlertUpdate, Level};
-use crate::bounded::Bounded;
-use crate::channel::{Channel, ChannelKey, Far};
-use crate::ledger::{Owner, Place, Workload};
+use crate::alert::{Alert, AlertId, AlertUpdate, Level, Prevalence};
+use crate::channel::{Channel, ChannelKey, Far, Opening};
+use crate::ledger::{LATE_MS_MAX, Owner, Place, Workload};
 use crate::limits::Limits;
 
 pub(crate) use view::Surroundings;
 
+/// Borrows the fields that alerts are built from, so that `alerts` itself can be borrowed mutably.
+macro_rules! surroundings {
+    ($engine:expr) => {
+        $crate::alerts::Surroundings {
+            ledger: &$engine.ledger,
+            flows: &$engine.flows,
+            channels: &$engine.channels,
+            health: &$engine.health,
+            destinations: &$engine.destinations,
+            clock: $engine.clock,
+        }
+    };
+}
+pub(crate) use surroundings;
+
 /// What changes without raising the level is told at most this often.
 const REVISE_EVERY: Span = Span::from_secs(1);
+/// So long after its last change an alert is looked at once more: by then late word is here.
+const LAST_LOOK: Span = Span::from_millis(LATE_MS_MAX);
 
 /// Who an alert is about: replicas and trains of short-lived containers are one workload.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Group {
     Workload(Workload),
     /// A container of which only the id is known.
@@ -35,48 +54,68 @@ pub(crate) struct AlertKey {
     far: Far,
 }
 
-/// What opened an alert; decides its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Opening {
-    at: Time,
-    id: AlertId,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct OpenAlert {
-    opening: Opening,
-    channels: BTreeSet<ChannelKey>,
-    revision: u32,
-    told: Option<Told>,
+    /// The id under which it is known, once it has one.
+    id: Option<AlertId>,
+    channels: BTreeMap<ChannelKey, Opening>,
+    /// Channels beyond the limit are counted, not kept.
+    dropped_count: u32,
+    due: Option<Time>,
+    look_at: Time,
 }
 
-/// What was told last.
+/// What was told last under an id.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Told {
+    revision: u32,
     level: Level,
     at: Time,
     opened_at: Time,
     digest: u64,
+    prevalence: Prevalence,
     named: Option<ContainerId>,
 }
 
 /// All alerts that are open.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Alerts {
-    open: Bounded<AlertKey, OpenAlert>,
+    open: BTreeMap<AlertKey, OpenAlert>,
     key_of: BTreeMap<ChannelKey, AlertKey>,
-    /// Alerts that have changed, with the time from which on this may be told.
-    due: BTreeMap<AlertKey, Time>,
+    told: BTreeMap<AlertId, Told>,
+    ids: BTreeMap<AlertId, AlertKey>,
+    /// Alerts whose channels have changed since their ids were last looked at.
+    changed: BTreeSet<AlertKey>,
+    /// When something may be told.
+    due: BTreeSet<(Time, AlertKey)>,
+    alert_count_max: usize,
+    subject_count_max: usize,
     opened_count: u64,
+    evicted_count: u64,
+}
+
+/// How much is told of an alert that has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    /// What an analyst wants to hear of.
+    News,
+    /// Also how common the destination has become meanwhile.
+    Everything,
 }
 
 impl Alerts {
     pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
-            open: Bounded::new(limits.alert_count_max),
+            open: BTreeMap::new(),
             key_of: BTreeMap::new(),
-            due: BTreeMap::new(),
+            told: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            due: BTreeSet::new(),
+            alert_count_max: limits.alert_count_max,
+            subject_count_max: limits.subject_count_max,
             opened_count: 0,
+            evicted_count: 0,
         }
     }
 
@@ -85,16 +124,21 @@ impl Alerts {
     }
 
     pub(crate) const fn evicted_count(&self) -> u64 {
-        self.open.evicted_count()
+        self.evicted_count
     }
 
-    /// A channel has a verdict now, or another one. Gives the channels of an alert that had to go.
+    /// When something is to be told next.
+    pub(crate) fn next_due(&self) -> Time {
+        self.due.first().map_or(Time::NEVER, |(at, _)| *at)
+    }
+
+    /// A channel has a verdict now, or another one.
     pub(crate) fn accuse(
         &mut self,
         channel: &ChannelKey,
+        opening: Opening,
         surroundings: &Surroundings<'_>,
-        closed: &mut Vec<AlertId>,
-    ) -> BTreeSet<ChannelKey> {
+    ) {
         let group = match channel.owner {
             Owner::Container(id) => match surroundings.ledger.container(&id) {
                 Some(container) if container.is_described() => {
@@ -103,165 +147,226 @@ impl Alerts {
                 _ => Group::Container(id),
             },
             Owner::Unnamed(place) => Group::Unnamed(place),
-            Owner::Host => return BTreeSet::new(),
+            Owner::Host => return,
         };
         let key = AlertKey { group, far: channel.far.clone() };
-        let opening = opening(channel, surroundings);
-        let mut carried = None;
-        if let Some(old) = self.key_of.get(channel).filter(|old| **old != key).cloned() {
-            carried = self.move_away(channel, &old);
+        if self.key_of.get(channel).is_some_and(|old| *old != key) {
+            self.acquit(channel);
         }
         self.key_of.insert(channel.clone(), key.clone());
-        let (alert, evicted) = self.open.entry(key.clone(), || OpenAlert {
-            opening,
-            channels: BTreeSet::new(),
-            revision: 0,
-            told: None,
-        });
-        alert.channels.insert(channel.clone());
-        if let Some(carried) = carried {
-            merge(alert, &carried, closed);
-        } else if alert.told.is_none() {
-            alert.opening = alert.opening.min(opening);
-        }
-        self.mark(&key, surroundings);
-        let Some((gone, alert)) = evicted else { return BTreeSet::new() };
-        self.due.remove(&gone);
-        for channel in &alert.channels {
-            self.key_of.remove(channel);
-        }
-        alert.channels
+        let alert = self.open.entry(key.clone()).or_default();
+        alert.channels.insert(channel.clone(), opening);
+        alert.look_at = surroundings.clock + LAST_LOOK;
+        self.changed.insert(key);
     }
 
     /// A channel has no verdict any longer (its flow turned out to be another's).
-    pub(crate) fn acquit(&mut self, channel: &ChannelKey, closed: &mut Vec<AlertId>) {
+    pub(crate) fn acquit(&mut self, channel: &ChannelKey) {
+        let Some(key) = self.key_of.remove(channel) else { return };
+        if let Some(alert) = self.open.get_mut(&key) {
+            alert.channels.remove(channel);
+        }
+        self.changed.insert(key);
+    }
+
+    /// A channel is no longer followed, to keep within a limit. What was told of it stays told.
+    pub(crate) fn give_up(&mut self, channel: &ChannelKey) {
         let Some(key) = self.key_of.remove(channel) else { return };
         let Some(alert) = self.open.get_mut(&key) else { return };
         alert.channels.remove(channel);
-        if alert.channels.is_empty()
-            && let Some(alert) = self.open.remove(&key)
-        {
-            self.due.remove(&key);
-            if alert.told.is_some() {
-                closed.push(alert.opening.id);
-            }
+        alert.dropped_count = alert.dropped_count.saturating_add(1);
+        if alert.channels.is_empty() {
+            self.forget(&key);
+        } else {
+            self.changed.insert(key);
         }
     }
 
-    /// Takes a channel out of an alert. An alert that was only about it gives its id along.
-    fn move_away(&mut self, channel: &ChannelKey, old: &AlertKey) -> Option<OpenAlert> {
-        let alert = self.open.get_mut(old)?;
-        alert.channels.remove(channel);
-        if !alert.channels.is_empty() {
-            return None;
+    fn forget(&mut self, key: &AlertKey) -> Option<OpenAlert> {
+        let alert = self.open.remove(key)?;
+        if let Some(due) = alert.due {
+            self.due.remove(&(due, key.clone()));
         }
-        self.due.remove(old);
-        self.open.remove(old)
+        if let Some(id) = alert.id {
+            self.ids.remove(&id);
+            self.told.remove(&id);
+        }
+        Some(alert)
+    }
+
+    /// Gives ids to what has changed, and says which ids are no more. Gives the channels that had
+    /// to go to keep within the limits.
+    pub(crate) fn settle(
+        &mut self,
+        surroundings: &Surroundings<'_>,
+        out: &mut impl FnMut(AlertUpdate),
+    ) -> Vec<ChannelKey> {
+        if self.changed.is_empty() {
+            return Vec::new();
+        }
+        let changed = core::mem::take(&mut self.changed);
+        let mut dropped = Vec::new();
+        let mut before = Vec::new();
+        for key in &changed {
+            let Some(alert) = self.open.get_mut(key) else { continue };
+            before.extend(alert.id.take());
+            drop_middle(alert, self.subject_count_max, &mut dropped);
+        }
+        before.iter().for_each(|id| drop(self.ids.remove(id)));
+        for key in &changed {
+            self.identify(key);
+            self.mark(key, surroundings);
+        }
+        self.make_room(&changed, &mut dropped);
+        for id in before.into_iter().filter(|id| !self.ids.contains_key(id)) {
+            if self.told.remove(&id).is_some() {
+                out(AlertUpdate::Closed(id));
+            }
+        }
+        self.evicted_count += dropped.len() as u64;
+        dropped.iter().for_each(|channel| drop(self.key_of.remove(channel)));
+        dropped
+    }
+
+    /// The earliest opening of its channels names an alert; one without channels is gone.
+    fn identify(&mut self, key: &AlertKey) {
+        let Some(alert) = self.open.get_mut(key) else { return };
+        let Some(opening) = alert.channels.values().min() else {
+            if let Some(due) = self.open.remove(key).and_then(|alert| alert.due) {
+                self.due.remove(&(due, key.clone()));
+            }
+            return;
+        };
+        let mut id = opening.id;
+        // The same flow seen at two places: the alerts have to differ.
+        while self.ids.contains_key(&id) {
+            id = AlertId(id.0.wrapping_add(1));
+        }
+        alert.id = Some(id);
+        self.ids.insert(id, key.clone());
     }
 
     fn mark(&mut self, key: &AlertKey, surroundings: &Surroundings<'_>) {
         let Some(alert) = self.open.get(key) else { return };
-        let level = surroundings.level(&alert.channels);
-        let from = match alert.told {
+        let level = surroundings.level(alert.channels.keys());
+        let from = match alert.id.and_then(|id| self.told.get(&id)) {
             Some(told) if told.level == level => told.at + REVISE_EVERY,
-            _ => Time(0),
+            _ => surroundings.clock,
         };
-        let due = self.due.entry(key.clone()).or_insert(from);
-        *due = (*due).min(from);
+        let at = alert.due.map_or(from, |due| due.min(from));
+        self.set_due(key, at);
     }
 
-    /// Tells what is due by now.
+    fn set_due(&mut self, key: &AlertKey, at: Time) {
+        let Some(alert) = self.open.get_mut(key) else { return };
+        if let Some(before) = alert.due.replace(at) {
+            self.due.remove(&(before, key.clone()));
+        }
+        self.due.insert((at, key.clone()));
+    }
+
+    /// Too many alerts: the oldest that has not changed just now is no longer followed. What was
+    /// told of it stays told.
+    fn make_room(&mut self, changed: &BTreeSet<AlertKey>, dropped: &mut Vec<ChannelKey>) {
+        while self.open.len() > self.alert_count_max {
+            let mut by_age = self.open.iter().filter(|(key, _)| !changed.contains(*key));
+            let first = by_age.next();
+            let oldest =
+                first.map(|first| {
+                    by_age.fold(first, |oldest, next| {
+                        if next.1.look_at < oldest.1.look_at { next } else { oldest }
+                    })
+                });
+            let Some((key, _)) = oldest else { return };
+            let key = key.clone();
+            let Some(alert) = self.forget(&key) else { return };
+            dropped.extend(alert.channels.into_keys());
+        }
+    }
+
+    /// Tells what is due by `now`.
     pub(crate) fn tell(
         &mut self,
         now: Time,
         surroundings: &Surroundings<'_>,
         out: &mut impl FnMut(AlertUpdate),
     ) {
-        if self.due.values().all(|from| *from > now) {
-            return;
+        while let Some((due, _)) = self.due.first()
+            && *due <= now
+            && let Some((_, key)) = self.due.pop_first()
+        {
+            let Some(alert) = self.open.get_mut(&key) else { continue };
+            alert.due = None;
+            let look_at = alert.look_at;
+            self.tell_one(&key, Telling::News, surroundings, out);
+            if look_at > now {
+                self.set_due(&key, look_at);
+            }
         }
-        let ready: Vec<AlertKey> =
-            self.due.iter().filter(|(_, from)| **from <= now).map(|(key, _)| key.clone()).collect();
-        for key in ready {
-            self.due.remove(&key);
-            self.tell_one(&key, surroundings, out);
+    }
+
+    /// The input has ended: every alert is told as it is now.
+    pub(crate) fn tell_all(
+        &mut self,
+        surroundings: &Surroundings<'_>,
+        out: &mut impl FnMut(AlertUpdate),
+    ) {
+        let keys: Vec<AlertKey> = self.open.keys().cloned().collect();
+        for key in keys {
+            self.tell_one(&key, Telling::Everything, surroundings, out);
         }
     }
 
     fn tell_one(
         &mut self,
         key: &AlertKey,
+        telling: Telling,
         surroundings: &Surroundings<'_>,
         out: &mut impl FnMut(AlertUpdate),
     ) {
-        let Some(open) = self.open.get_mut(key) else { return };
-        let opened_at = open.told.map_or(surroundings.clock, |told| told.opened_at);
-        let Some(mut alert) = surroundings.build(open.opening.id, &open.channels, opened_at) else {
-            return;
-        };
+        let Some(open) = self.open.get(key) else { return };
+        let Some(id) = open.id else { return };
+        let before = self.told.get(&id).copied();
+        let Some(mut alert) = surroundings.build(id, open.channels.keys()) else { return };
+        alert.subject_count = alert.subject_count.saturating_add(open.dropped_count);
+        alert.opened_at = before.map_or(surroundings.clock, |told| told.opened_at);
+        let prevalence = core::mem::take(&mut alert.prevalence);
         let digest = digest_of(&alert);
-        if open.told.is_some_and(|told| told.digest == digest) {
+        alert.prevalence = prevalence;
+        if before.is_some_and(|told| {
+            let same = telling == Telling::News || told.prevalence == prevalence;
+            told.digest == digest && same
+        }) {
             return;
         }
-        open.revision += 1;
-        alert.revision = open.revision;
+        alert.revision = before.map_or(1, |told| told.revision.saturating_add(1));
         let named = alert.subjects.first().and_then(|subject| subject.container.as_ref());
         let named = named.map(|container| container.id);
-        let before = open.told;
-        open.told =
-            Some(Told { level: alert.level, at: surroundings.clock, opened_at, digest, named });
-        match before {
-            None => {
+        let (level, at, opened_at) = (alert.level, surroundings.clock, alert.opened_at);
+        let revision = alert.revision;
+        self.told.insert(id, Told { revision, level, at, opened_at, digest, prevalence, named });
+        match (before, named) {
+            (None, _) => {
                 self.opened_count += 1;
                 out(AlertUpdate::Opened(alert));
             }
-            Some(Told { named: None, .. }) if named.is_some() => {
-                let Some(id) = named else { return };
-                out(AlertUpdate::Adopted(alert, id));
-            }
-            Some(_) => out(AlertUpdate::Revised(alert)),
+            (Some(Told { named: None, .. }), Some(id)) => out(AlertUpdate::Adopted(alert, id)),
+            (Some(_), _) => out(AlertUpdate::Revised(alert)),
         }
     }
 }
 
-/// Two alerts turned out to be one incident: the one that was opened by the earlier flow stays.
-fn merge(alert: &mut OpenAlert, carried: &OpenAlert, closed: &mut Vec<AlertId>) {
-    let (opening, told) = (alert.opening, alert.told);
-    let carried_wins = told.is_none() || carried.opening < opening;
-    if carried_wins {
-        alert.opening = carried.opening.min(opening);
-        // An alert that nobody has seen yet is told under the id that stays.
-        if carried.told.is_some() {
-            alert.opening = carried.opening;
-            alert.told = carried.told;
-        }
-        alert.revision = alert.revision.max(carried.revision);
+/// Of too many channels the middle ones go: the first are evidence, the latest go on now.
+fn drop_middle(alert: &mut OpenAlert, count_max: usize, dropped: &mut Vec<ChannelKey>) {
+    while alert.channels.len() > count_max.max(1) {
+        let mut order: Vec<_> =
+            alert.channels.iter().map(|(key, opening)| (*opening, key.clone())).collect();
+        order.sort_unstable();
+        let Some((_, key)) = order.into_iter().nth(count_max.div_ceil(2)) else { return };
+        alert.channels.remove(&key);
+        alert.dropped_count = alert.dropped_count.saturating_add(1);
+        dropped.push(key);
     }
-    let loser = if carried_wins {
-        told.map(|_| opening.id)
-    } else {
-        carried.told.map(|_| carried.opening.id)
-    };
-    closed.extend(loser.filter(|id| *id != alert.opening.id));
-}
-
-/// The id is a hash of subject, far end and opening flow: a replay gives the same one.
-fn opening(channel: &ChannelKey, surroundings: &Surroundings<'_>) -> Opening {
-    let mut hash = Sha256::new();
-    let first = surroundings.first_flow(channel);
-    let at = match first {
-        Some(flow) => {
-            hash.update(postcard::to_allocvec(&(flow.near(), flow.opened)).unwrap_or_default());
-            flow.opened
-        }
-        None => surroundings.noted(channel),
-    };
-    hash.update(at.0.to_be_bytes());
-    hash.update(postcard::to_allocvec(&channel.far).unwrap_or_default());
-    let digest: [u8; 32] = hash.finalize().into();
-    let mut id = [0_u8; 16];
-    id.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
-    Opening { at, id: AlertId(u128::from_be_bytes(id)) }
 }
 
 fn digest_of(alert: &Alert) -> u64 {

@@ -12,7 +12,7 @@ use crate::alert::{Alert, AlertId, Level, Peer, PeerName, Prevalence, Status, Su
 use crate::channel::{Channel, ChannelKey, Far, Verdict};
 use crate::flows::{Flow, Flows};
 use crate::health::{Destinations, Health};
-use crate::ledger::{Ledger, Owner, Place};
+use crate::ledger::{Container, Ledger, Owner};
 use crate::strategies;
 
 const NAME_COUNT_MAX: usize = 4;
@@ -25,28 +25,17 @@ pub(crate) struct Surroundings<'a> {
     pub channels: &'a Channels,
     pub health: &'a Health,
     pub destinations: &'a Destinations,
-    pub subject_count_max: usize,
     pub clock: Time,
 }
 
 impl Surroundings<'_> {
-    pub(crate) fn first_flow(&self, key: &ChannelKey) -> Option<&Flow> {
+    fn first_flow(&self, key: &ChannelKey) -> Option<&Flow> {
         self.channels.get(key)?.flows(self.flows).next()
     }
 
-    /// When something without a flow happened.
-    pub(crate) fn noted(&self, key: &ChannelKey) -> Time {
-        match key.owner {
-            Owner::Container(id) => {
-                self.ledger.container(&id).and_then(|container| container.created())
-            }
-            _ => None,
-        }
-        .unwrap_or_default()
-    }
-
-    pub(crate) fn level(&self, channels: &BTreeSet<ChannelKey>) -> Level {
-        let verdicts = channels.iter().filter_map(|key| self.verdict(key));
+    /// The highest level of these channels.
+    pub(crate) fn level<'k>(&self, channels: impl Iterator<Item = &'k ChannelKey>) -> Level {
+        let verdicts = channels.filter_map(|key| self.verdict(key));
         verdicts.map(|verdict| verdict.sum.level()).max().unwrap_or(Level::Info)
     }
 
@@ -55,13 +44,12 @@ impl Surroundings<'_> {
     }
 
     /// The alert about these channels; the strongest of them speaks.
-    pub(crate) fn build(
+    pub(crate) fn build<'k>(
         &self,
         id: AlertId,
-        channels: &BTreeSet<ChannelKey>,
-        opened_at: Time,
+        channels: impl Iterator<Item = &'k ChannelKey>,
     ) -> Option<Alert> {
-        let mut order: Vec<&ChannelKey> = channels.iter().collect();
+        let mut order: Vec<&ChannelKey> = channels.collect();
         order.sort_by_key(|key| (self.began(key), *key));
         let strongest = order.iter().copied().max_by(|left, right| {
             let sum = |key: &ChannelKey| self.verdict(key).map(|verdict| verdict.sum.sum_db);
@@ -70,10 +58,9 @@ impl Surroundings<'_> {
         })?;
         let verdict = self.verdict(strongest)?;
         let leading = verdict.findings.first()?;
-        let first_seen = order.first().map_or(opened_at, |key| self.began(key));
+        let first_seen = order.first().map_or(self.clock, |key| self.began(key));
         let last_seen = order.iter().map(|key| self.ended(key)).max().unwrap_or(first_seen);
-        let shown = order.iter().take(self.subject_count_max);
-        let subjects: Vec<Subject> = shown.map(|key| self.subject(key)).collect();
+        let subjects: Vec<Subject> = order.iter().map(|key| self.subject(key)).collect();
         let mut techniques: Vec<Cow<'static, str>> = Vec::new();
         for finding in &verdict.findings {
             let of = strategies::by_id(&finding.strategy).map_or(&[][..], |known| known.techniques);
@@ -93,10 +80,10 @@ impl Surroundings<'_> {
             summary: leading.summary.clone(),
             first_seen,
             last_seen,
-            opened_at,
+            opened_at: self.clock,
             witnesses: self.witnesses(&subjects),
             subjects,
-            subject_count: u32::try_from(channels.len()).unwrap_or(u32::MAX),
+            subject_count: u32::try_from(order.len()).unwrap_or(u32::MAX),
             peer: self.peer(strongest),
             evidence: verdict.sum.evidence.clone(),
             sum_db: verdict.sum.sum_db,
@@ -108,7 +95,9 @@ impl Surroundings<'_> {
     }
 
     fn began(&self, key: &ChannelKey) -> Time {
-        self.first_flow(key).map_or_else(|| self.noted(key), |flow| flow.opened)
+        let opening = || self.channels.get(key)?.opening;
+        let noted = || opening().map_or(Time(0), |opening| opening.at);
+        self.first_flow(key).map_or_else(noted, |flow| flow.opened)
     }
 
     fn ended(&self, key: &ChannelKey) -> Time {
@@ -132,12 +121,12 @@ impl Surroundings<'_> {
         Subject {
             port: first.map_or(PortId::UNKNOWN, |flow| flow.key.port),
             address: first.map(|flow| flow.near().address),
-            container: container.map(crate::ledger::Container::view),
+            container: container.map(Container::view),
             process: process.map(crate::ledger::Process::view),
             started_by: container
                 .and_then(|container| self.ledger.started_by(container))
                 .map(crate::ledger::Client::view),
-            flows: flows.iter().take(FLOW_COUNT_MAX).map(|flow| flow.view()).collect(),
+            flows: flows.iter().take(FLOW_COUNT_MAX).map(|flow| self.flows.view(flow)).collect(),
             flow_count: channel.map_or(0, |channel: &Channel| channel.flow_count),
         }
     }
@@ -158,12 +147,11 @@ impl Surroundings<'_> {
     }
 
     fn names(&self, flow: &Flow, far: Endpoint, names: &mut Vec<PeerName>) {
-        let place = Place::of(&flow.key, flow.local);
-        for asked in self.ledger.names_to(place, &far.address, flow.opened) {
+        for asked in self.ledger.names_to(flow.place(), &far.address, flow.opened) {
             if names.len() < NAME_COUNT_MAX && !names.iter().any(|known| known.name == asked.name) {
                 names.push(PeerName {
                     name: asked.name.clone(),
-                    asked_before: Some(flow.opened.since(asked.at)),
+                    asked_before: Some(flow.opened.since(asked.before(flow.opened))),
                     answered_by: Some(asked.server),
                 });
             }
@@ -209,7 +197,8 @@ impl Surroundings<'_> {
         for place in self.destinations.to(transport, endpoint) {
             let owner = self.ledger.last_owner_of(place);
             subjects.insert((owner, place));
-            workloads.insert(owner.and_then(|id| self.ledger.container(&id)).map(|c| c.workload()));
+            workloads
+                .insert(owner.and_then(|id| self.ledger.container(&id)).map(Container::workload));
         }
         let count = |length: usize| u32::try_from(length.max(1)).unwrap_or(u32::MAX);
         Prevalence {

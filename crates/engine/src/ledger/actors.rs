@@ -15,6 +15,9 @@ use crate::limits::Limits;
 /// A client runs at most this long before its container is created (an image may be pulled first).
 const BEFORE_MS_MAX: u64 = 60_000;
 
+/// A command line is kept up to here.
+const WORD_COUNT_MAX: usize = 256;
+
 const CLIENTS: &[&str] = &["docker", "podman", "nerdctl", "ctr"];
 const VERBS: &[&str] = &["run", "create"];
 
@@ -63,10 +66,19 @@ impl Actors {
     }
 
     pub(super) fn observe(&mut self, at: Time, fact: &ProcessStarted<'_>) {
+        // A program inside of a container could pretend: its words prove nothing about the host.
+        if fact.container.is_some() {
+            return;
+        }
         let mut words = fact.arguments.iter();
         let Some(program) = words.next() else { return };
         let program = program.rsplit('/').next().unwrap_or_default();
         if !CLIENTS.contains(&program) || !words.any(|word| VERBS.contains(&word.as_ref())) {
+            return;
+        }
+        // One execution may be told twice.
+        let pid = fact.process.pid;
+        if self.clients.iter().any(|known| known.pid == pid && known.to >= at) {
             return;
         }
         if self.clients.len() >= self.client_count_max {
@@ -74,9 +86,9 @@ impl Actors {
             self.evicted_count += 1;
         }
         self.clients.push_back(Client {
-            pid: fact.process.pid,
+            pid,
             uid: fact.uid,
-            arguments: fact.arguments.iter().map(|word| Cow::clone(word).into_owned()).collect(),
+            arguments: words_of(fact),
             from: at,
             to: Time::NEVER,
         });
@@ -107,4 +119,9 @@ impl Actors {
     pub(super) const fn evicted_count(&self) -> u64 {
         self.evicted_count
     }
+}
+
+fn words_of(fact: &ProcessStarted<'_>) -> Vec<String> {
+    let words = fact.arguments.iter().take(WORD_COUNT_MAX);
+    words.map(|word| Cow::clone(word).into_owned()).collect()
 }

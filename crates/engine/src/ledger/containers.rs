@@ -1,368 +1,91 @@
-//! Containers and what runtimes said of them, also after they are gone.
+//! All containers: by id, by cgroup, and by the network that they share.
 
-use alloc::borrow::ToOwned as _;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use observation::{
-    ContainerFact, ContainerId, ContainerState, ExecStarted, ImageId, Network, NetworkAttached,
-    Privilege, Runtime, Time,
-};
+use observation::{ContainerFact, ContainerId, ExecStarted, NetworkAttached, Time};
 use serde::{Deserialize, Serialize};
 
-use super::joins;
-use crate::alert::ContainerView;
-use crate::bounded::Bounded;
+use super::container::{Container, Workload};
 use crate::limits::Limits;
 
-/// Programs started through the runtime that one container remembers.
-const EXEC_COUNT_MAX: usize = 16;
-const ALIAS_COUNT_MAX: usize = 32;
-
-/// One container.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Container {
-    id: ContainerId,
-    runtime: Runtime,
-    state: ContainerState,
-    state_at: Time,
-    name: String,
-    image: String,
-    image_id: Option<ImageId>,
-    registry_digests: Vec<String>,
-    command: Vec<String>,
-    environment: Vec<String>,
-    labels: Vec<String>,
-    extra_hosts: Vec<String>,
-    aliases: BTreeSet<String>,
-    privilege: Option<Privilege>,
-    pid: u32,
-    cgroup: u64,
-    network: NetworkMode,
-    created: Option<Time>,
-    gone: Option<Time>,
-    exit_code: Option<i32>,
-    /// A witness has seen it run, or end.
-    ran: bool,
-    execs: VecDeque<Exec>,
-}
-
-/// A program started through the runtime.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Exec {
-    pub at: Time,
-    pub command: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum NetworkMode {
-    Unsaid,
-    Own,
-    Host,
-    None,
-    Container(ContainerId),
-    Macvlan(String),
-}
-
-impl Container {
-    fn new(id: ContainerId) -> Self {
-        Self {
-            id,
-            runtime: Runtime::Unknown,
-            state: ContainerState::Unsaid,
-            state_at: Time(0),
-            name: String::new(),
-            image: String::new(),
-            image_id: None,
-            registry_digests: Vec::new(),
-            command: Vec::new(),
-            environment: Vec::new(),
-            labels: Vec::new(),
-            extra_hosts: Vec::new(),
-            aliases: BTreeSet::new(),
-            privilege: None,
-            pid: 0,
-            cgroup: 0,
-            network: NetworkMode::Unsaid,
-            created: None,
-            gone: None,
-            exit_code: None,
-            ran: false,
-            execs: VecDeque::new(),
-        }
-    }
-
-    pub(crate) const fn id(&self) -> ContainerId {
-        self.id
-    }
-
-    pub(crate) const fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    pub(crate) const fn cgroup(&self) -> u64 {
-        self.cgroup
-    }
-
-    pub(crate) const fn created(&self) -> Option<Time> {
-        self.created
-    }
-
-    pub(crate) const fn privilege(&self) -> Option<Privilege> {
-        self.privilege
-    }
-
-    pub(crate) const fn exit_code(&self) -> Option<i32> {
-        self.exit_code
-    }
-
-    /// It was removed, and nobody has ever seen it run: its start failed.
-    pub(crate) fn never_ran(&self) -> bool {
-        self.state == ContainerState::Removed && !self.ran && self.pid == 0
-    }
-
-    pub(crate) const fn gone(&self) -> Option<Time> {
-        self.gone
-    }
-
-    pub(crate) fn image(&self) -> &str {
-        &self.image
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn command(&self) -> &[String] {
-        &self.command
-    }
-
-    pub(crate) fn aliases(&self) -> impl Iterator<Item = &str> {
-        self.aliases.iter().map(String::as_str).chain(core::iter::once(self.name.as_str()))
-    }
-
-    pub(crate) fn execs(&self) -> impl Iterator<Item = &Exec> {
-        self.execs.iter()
-    }
-
-    /// What the operator wrote down about it, apart from its command.
-    pub(crate) fn written(&self) -> impl Iterator<Item = &str> {
-        let lists = [&self.environment, &self.labels, &self.extra_hosts];
-        lists.into_iter().flatten().map(String::as_str)
-    }
-
-    pub(crate) fn lived_at(&self, at: Time) -> bool {
-        self.created.is_none_or(|created| created <= at) && self.gone.is_none_or(|gone| gone >= at)
-    }
-
-    /// Image, command and owner: what its replicas have in common.
-    pub(crate) fn workload(&self) -> Workload {
-        const OWNERS: [&str; 3] = [
-            "com.docker.compose.project=",
-            "com.docker.swarm.service.name=",
-            "io.kubernetes.pod.namespace=",
-        ];
-        let owner = self
-            .labels
-            .iter()
-            .find(|label| OWNERS.iter().any(|owner| label.starts_with(owner)))
-            .cloned()
-            .unwrap_or_default();
-        let image = if self.image_id.is_some() { String::new() } else { self.image.clone() };
-        Workload { image_id: self.image_id, image, command: self.command.clone(), owner }
-    }
-
-    /// The runtime has described it, so that what is undeclared can be called so.
-    pub(crate) const fn is_described(&self) -> bool {
-        self.privilege.is_some()
-    }
-
-    pub(crate) fn view(&self) -> ContainerView {
-        ContainerView {
-            id: self.id,
-            name: self.name.clone(),
-            image: self.image.clone(),
-            image_id: self.image_id,
-            registry_digests: self.registry_digests.clone(),
-            command: self.command.clone(),
-            privilege: self.privilege,
-            network: match &self.network {
-                NetworkMode::Unsaid => String::new(),
-                NetworkMode::Own => "own".to_owned(),
-                NetworkMode::Host => "host".to_owned(),
-                NetworkMode::None => "none".to_owned(),
-                NetworkMode::Container(id) => alloc::format!("container:{}", short(id)),
-                NetworkMode::Macvlan(parent) => alloc::format!("macvlan on {parent}"),
-            },
-            state: self.state,
-            runtime: self.runtime,
-        }
-    }
-
-    fn learn(&mut self, at: Time, fact: &ContainerFact<'_>) {
-        if fact.runtime != Runtime::Unknown {
-            self.runtime = fact.runtime;
-        }
-        // A description taken earlier may arrive later than the event that overtook it.
-        let newer = at >= self.state_at && self.state != ContainerState::Removed;
-        if fact.state != ContainerState::Unsaid && newer {
-            self.state = fact.state;
-            self.state_at = at;
-        }
-        self.ran |= matches!(
-            fact.state,
-            ContainerState::Running | ContainerState::Paused | ContainerState::Exited(_)
-        );
-        match fact.state {
-            ContainerState::Exited(code) => {
-                self.exit_code = code.or(self.exit_code);
-                self.gone = Some(self.gone.map_or(at, |gone| gone.max(at)));
-            }
-            ContainerState::Removed => self.gone = Some(self.gone.map_or(at, |gone| gone.min(at))),
-            // A restarted container is back.
-            ContainerState::Running if self.gone.is_some_and(|gone| gone < at) => self.gone = None,
-            _ => {}
-        }
-        say(&mut self.name, &fact.name);
-        say(&mut self.image, &fact.image);
-        self.image_id = fact.image_id.or(self.image_id);
-        say_all(&mut self.registry_digests, &fact.registry_digests);
-        say_all(&mut self.command, &fact.command);
-        say_all(&mut self.environment, &fact.environment);
-        say_all(&mut self.labels, &fact.labels);
-        say_all(&mut self.extra_hosts, &fact.extra_hosts);
-        self.privilege = fact.privilege.or(self.privilege);
-        if fact.pid != 0 {
-            self.pid = fact.pid;
-        }
-        if fact.cgroup != 0 {
-            self.cgroup = fact.cgroup;
-        }
-        if let Some(created) = fact.created {
-            self.created = Some(created);
-        } else if fact.state == ContainerState::Created && self.created.is_none() {
-            self.created = Some(at);
-        }
-        match &fact.network {
-            Network::Unsaid => {}
-            Network::Own => self.network = NetworkMode::Own,
-            Network::Host => self.network = NetworkMode::Host,
-            Network::None => self.network = NetworkMode::None,
-            Network::Container(id) => self.network = NetworkMode::Container(*id),
-            Network::Macvlan(parent) => {
-                self.network = NetworkMode::Macvlan(parent.clone().into_owned());
-            }
-        }
-    }
-}
-
-fn say(mine: &mut String, said: &str) {
-    if !said.is_empty() && mine != said {
-        said.clone_into(mine);
-    }
-}
-
-fn say_all(mine: &mut Vec<String>, said: &[alloc::borrow::Cow<'_, str>]) {
-    if !said.is_empty() {
-        *mine = said.iter().map(|item| item.clone().into_owned()).collect();
-    }
-}
-
-/// The first twelve digits of an id, as runtimes show it.
-pub(crate) fn short(id: &ContainerId) -> String {
-    id.0.iter().take(6).map(|byte| alloc::format!("{byte:02x}")).collect()
-}
-
-/// What replicas have in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Workload {
-    image_id: Option<ImageId>,
-    image: String,
-    command: Vec<String>,
-    owner: String,
-}
-
-/// How many containers each workload has had.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Workloads {
-    seen: BTreeSet<Workload>,
-}
-
-impl Workloads {
-    pub(crate) fn total(&self) -> u32 {
-        u32::try_from(self.seen.len()).unwrap_or(u32::MAX)
-    }
-}
+/// A cgroup's number is reused at most so often within our memory.
+const SAME_CGROUP_COUNT_MAX: usize = 4;
+/// What a container did may be told a little after its end.
+const AFTER_END_MS_MAX: u64 = 1_000;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Containers {
-    known: Bounded<ContainerId, Container>,
-    by_cgroup: BTreeMap<u64, ContainerId>,
+    known: BTreeMap<ContainerId, Container>,
+    /// All, in the order in which they may be forgotten: by when they went.
+    by_end: BTreeSet<(Time, ContainerId)>,
+    by_cgroup: BTreeMap<u64, Vec<ContainerId>>,
     joined: BTreeMap<ContainerId, BTreeSet<ContainerId>>,
-    workloads: Workloads,
-    workload_count_max: usize,
+    workloads: BTreeSet<Workload>,
+    container_count_max: usize,
+    evicted_count: u64,
 }
 
 impl Containers {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) const fn new(limits: &Limits) -> Self {
         Self {
-            known: Bounded::new(limits.container_count_max),
+            known: BTreeMap::new(),
+            by_end: BTreeSet::new(),
             by_cgroup: BTreeMap::new(),
             joined: BTreeMap::new(),
-            workloads: Workloads::default(),
-            workload_count_max: limits.container_count_max,
+            workloads: BTreeSet::new(),
+            container_count_max: limits.container_count_max,
+            evicted_count: 0,
         }
     }
 
-    pub(super) fn observe(&mut self, at: Time, fact: &ContainerFact<'_>) {
-        let container = self.known(fact.id);
-        container.learn(at, fact);
-        let workload = container.is_described().then(|| container.workload());
-        if let Some(workload) = workload
-            && self.workloads.seen.len() < self.workload_count_max
-        {
-            self.workloads.seen.insert(workload);
-        }
-        if fact.cgroup != 0 {
-            self.by_cgroup.insert(fact.cgroup, fact.id);
-        }
-        if let Some(sandbox) = joins(&fact.network) {
-            self.joined.entry(sandbox).or_default().insert(fact.id);
-        }
+    /// Takes a fact in; gives the container that had to be forgotten for it.
+    pub(super) fn observe(&mut self, at: Time, fact: &ContainerFact<'_>) -> Option<ContainerId> {
+        let evicted = self.make_room(fact.id);
+        self.change(fact.id, |container| container.learn(at, fact));
+        evicted
     }
 
-    pub(super) fn attached(&mut self, fact: &NetworkAttached<'_>) {
-        let container = self.known(fact.id);
-        for alias in &fact.aliases {
-            if container.aliases.len() < ALIAS_COUNT_MAX {
-                container.aliases.insert(alias.clone().into_owned());
-            }
-        }
+    pub(super) fn attached(&mut self, fact: &NetworkAttached<'_>) -> Option<ContainerId> {
+        let evicted = self.make_room(fact.id);
+        self.change(fact.id, |container| container.attached(fact));
+        evicted
     }
 
-    pub(super) fn exec(&mut self, at: Time, fact: &ExecStarted<'_>) {
-        let container = self.known(fact.id);
-        if container.execs.len() >= EXEC_COUNT_MAX {
-            container.execs.pop_front();
-        }
-        container.execs.push_back(Exec { at, command: fact.command.clone().into_owned() });
+    pub(super) fn exec(&mut self, at: Time, fact: &ExecStarted<'_>) -> Option<ContainerId> {
+        let evicted = self.make_room(fact.id);
+        self.change(fact.id, |container| container.exec(at, fact));
+        evicted
     }
 
     pub(super) fn get(&self, id: &ContainerId) -> Option<&Container> {
         self.known.get(id)
     }
 
-    pub(super) fn by_cgroup(&self, cgroup: u64) -> Option<ContainerId> {
-        if cgroup == 0 { None } else { self.by_cgroup.get(&cgroup).copied() }
+    /// Whose cgroup this was.
+    pub(super) fn by_cgroup(&self, cgroup: u64, at: Time) -> Option<ContainerId> {
+        if cgroup == 0 {
+            return None;
+        }
+        let all = self.by_cgroup.get(&cgroup)?;
+        if let [only] = all.as_slice() {
+            return Some(*only);
+        }
+        let latest = Time(at.0.saturating_sub(AFTER_END_MS_MAX * 1_000_000));
+        let lived = all.iter().filter_map(|id| self.known.get(id)).filter(|container| {
+            container.created().is_none_or(|created| created <= at)
+                && container.gone().is_none_or(|gone| gone >= latest)
+        });
+        let container = lived.max_by_key(|container| (container.created(), container.id()))?;
+        Some(container.id())
     }
 
     pub(super) fn joined(&self, sandbox: ContainerId) -> impl Iterator<Item = &Container> {
         self.joined.get(&sandbox).into_iter().flatten().filter_map(|id| self.known.get(id))
     }
 
-    pub(super) const fn workloads(&self) -> &Workloads {
-        &self.workloads
+    pub(super) fn workload_total(&self) -> usize {
+        self.workloads.len()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -370,18 +93,75 @@ impl Containers {
     }
 
     pub(super) const fn evicted_count(&self) -> u64 {
-        self.known.evicted_count()
+        self.evicted_count
     }
 
-    fn known(&mut self, id: ContainerId) -> &mut Container {
-        let (_, evicted) = self.known.entry(id, || Container::new(id));
-        if let Some((gone, container)) = evicted {
-            self.by_cgroup.remove(&container.cgroup);
-            self.joined.remove(&gone);
-            for others in self.joined.values_mut() {
-                others.remove(&gone);
+    /// Changes a container and keeps the indexes in step.
+    fn change(&mut self, id: ContainerId, change: impl FnOnce(&mut Container)) {
+        let container = self.known.entry(id).or_insert_with(|| Container::new(id));
+        let before = (container.gone(), container.sandbox());
+        let cgroups_before: Vec<u64> = container.cgroups().collect();
+        change(container);
+        let after = (container.gone(), container.sandbox());
+        let cgroups: Vec<u64> = container.cgroups().collect();
+        let workload = container.is_described().then(|| container.workload());
+        self.by_end.remove(&(before.0.unwrap_or(Time::NEVER), id));
+        self.by_end.insert((after.0.unwrap_or(Time::NEVER), id));
+        if before.1 != after.1 {
+            before.1.into_iter().for_each(|sandbox| self.leave(sandbox, id));
+            if let Some(sandbox) = after.1 {
+                self.joined.entry(sandbox).or_default().insert(id);
             }
         }
-        self.known.entry(id, || Container::new(id)).0
+        for lost in cgroups_before.iter().filter(|cgroup| !cgroups.contains(cgroup)) {
+            self.give_up_cgroup(*lost, id);
+        }
+        for new in cgroups.iter().filter(|cgroup| !cgroups_before.contains(cgroup)) {
+            let all = self.by_cgroup.entry(*new).or_default();
+            if all.len() >= SAME_CGROUP_COUNT_MAX {
+                all.remove(0);
+                self.evicted_count += 1;
+            }
+            all.push(id);
+        }
+        if let Some(workload) = workload
+            && self.workloads.len() < self.container_count_max
+        {
+            self.workloads.insert(workload);
+        }
+    }
+
+    /// What is gone for longest is forgotten first; what runs only when nothing is gone.
+    fn make_room(&mut self, id: ContainerId) -> Option<ContainerId> {
+        if self.known.len() < self.container_count_max || self.known.contains_key(&id) {
+            return None;
+        }
+        let (end, victim) = *self.by_end.first()?;
+        let container = self.known.remove(&victim)?;
+        self.by_end.remove(&(end, victim));
+        container.sandbox().into_iter().for_each(|sandbox| self.leave(sandbox, victim));
+        for cgroup in container.cgroups() {
+            self.give_up_cgroup(cgroup, victim);
+        }
+        self.evicted_count += 1;
+        Some(victim)
+    }
+
+    fn leave(&mut self, sandbox: ContainerId, id: ContainerId) {
+        if let Some(others) = self.joined.get_mut(&sandbox) {
+            others.remove(&id);
+            if others.is_empty() {
+                self.joined.remove(&sandbox);
+            }
+        }
+    }
+
+    fn give_up_cgroup(&mut self, cgroup: u64, id: ContainerId) {
+        if let Some(all) = self.by_cgroup.get_mut(&cgroup) {
+            all.retain(|known| *known != id);
+            if all.is_empty() {
+                self.by_cgroup.remove(&cgroup);
+            }
+        }
     }
 }

@@ -4,34 +4,42 @@
 //! *Architecture invariant:* the ledger answers `None` rather than guess.
 
 mod actors;
+mod container;
 mod containers;
 mod names;
 mod places;
 mod processes;
 mod sockets;
 
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
 use observation::{
-    ContainerId, ContainerState, Fact, FlowKey, LocalSide, Network, Observation, PortId, Side, Time,
+    ContainerId, ContainerState, Endpoint, Fact, FlowKey, LocalSide, Observation, PortId, Side,
+    SourceId, SourceKind, SourceState, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 
 pub(crate) use actors::Client;
-pub(crate) use containers::{Container, Exec, Workload};
-pub(crate) use names::{Asked, Outcome, Place};
+pub(crate) use container::{Container, Exec, Workload};
+pub(crate) use names::{ADDRESS_COUNT_MAX, Asked, Outcome, Place};
+pub(crate) use places::Thing;
 pub(crate) use processes::Process;
-pub(crate) use sockets::SocketOwner;
+pub(crate) use sockets::{SocketOwner, Tuple};
 
 use actors::Actors;
 use containers::Containers;
 use names::Names;
-use places::Places;
-use processes::Processes;
+use places::{Life, Places};
+use processes::{Descent, Processes};
 use sockets::Sockets;
 
 /// Events of a runtime may reach us this long after what they tell of.
 pub(crate) const LATE_MS_MAX: u64 = 10_000;
+/// The runtime's word that a program is started, and its execution, are at most this far apart.
+const EXEC_APART_MS_MAX: u64 = 5_000;
 
 /// Whose flow it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,10 +57,19 @@ pub(crate) enum Owner {
 pub(crate) enum Touched {
     /// Nothing that a verdict depends on.
     Nothing,
-    /// This container, and the places that it holds.
+    /// This container, and all that it holds.
     Container(ContainerId),
-    /// What this place did.
-    Place(Place),
+    /// A program of this container.
+    Program(ContainerId, ByHand),
+    /// Connections of this container to one destination.
+    Call(ContainerId, Transport, Endpoint, ByHand),
+}
+
+/// Whether somebody has started a program by hand: only then do flows without words matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByHand {
+    Yes,
+    No,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,17 +80,20 @@ pub(crate) struct Ledger {
     sockets: Sockets,
     names: Names,
     actors: Actors,
+    /// Runtimes that deliver: without one, a cgroup of no container means nothing.
+    runtimes: BTreeSet<SourceId>,
 }
 
 impl Ledger {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             containers: Containers::new(limits),
-            places: Places::new(limits),
+            places: Places::default(),
             processes: Processes::new(limits),
             sockets: Sockets::new(limits),
             names: Names::new(limits),
             actors: Actors::new(limits),
+            runtimes: BTreeSet::new(),
         }
     }
 
@@ -82,27 +102,30 @@ impl Ledger {
         let at = observation.at;
         match &observation.fact {
             Fact::Container(fact) => {
-                self.containers.observe(at, fact);
+                let evicted = self.containers.observe(at, fact);
+                self.forget(evicted);
                 if let ContainerState::Exited(_) | ContainerState::Removed = fact.state {
                     self.places.leave(fact.id, at);
                 }
                 Touched::Container(fact.id)
             }
             Fact::NetworkAttached(fact) => {
-                let created = self.containers.get(&fact.id).and_then(Container::created);
-                self.places.attach(at, fact, created);
-                self.containers.attached(fact);
+                let evicted = self.containers.attached(fact);
+                self.forget(evicted);
+                self.places.attach(at, fact, self.life(&fact.id));
                 Touched::Container(fact.id)
             }
             Fact::ExecStarted(fact) => {
-                self.containers.exec(at, fact);
+                let evicted = self.containers.exec(at, fact);
+                self.forget(evicted);
                 Touched::Container(fact.id)
             }
             Fact::ProcessStarted(fact) => {
                 self.actors.observe(at, fact);
                 self.processes.started(at, fact);
-                let container = fact.container.or_else(|| self.containers.by_cgroup(fact.cgroup));
-                container.map_or(Touched::Nothing, Touched::Container)
+                let by_cgroup = || self.containers.by_cgroup(fact.cgroup, at);
+                let Some(id) = fact.container.or_else(by_cgroup) else { return Touched::Nothing };
+                Touched::Program(id, self.is_by_hand(id, fact.process.pid, at))
             }
             Fact::ProcessEnded(fact) => {
                 self.actors.ended(at, fact.pid);
@@ -111,44 +134,86 @@ impl Ledger {
             }
             Fact::SocketOpened(fact) => {
                 self.sockets.opened(at, fact);
-                self.touched_by_cgroup(fact.cgroup)
+                let Some(id) = self.containers.by_cgroup(fact.cgroup, at) else {
+                    return Touched::Nothing;
+                };
+                let by_hand = self.is_by_hand(id, fact.pid, at);
+                Touched::Call(id, fact.transport, fact.remote, by_hand)
             }
             Fact::SocketTuple(fact) => {
                 self.sockets.tuple(at, fact);
-                self.touched_by_cgroup(fact.cgroup)
+                Touched::Nothing
+            }
+            Fact::SourceStatus(fact) if fact.kind == SourceKind::RuntimeEvents => {
+                if fact.state == SourceState::Closed {
+                    self.runtimes.remove(&fact.source);
+                } else {
+                    self.runtimes.insert(fact.source);
+                }
+                Touched::Nothing
             }
             _ => Touched::Nothing,
         }
     }
 
-    fn touched_by_cgroup(&self, cgroup: u64) -> Touched {
-        self.containers.by_cgroup(cgroup).map_or(Touched::Nothing, Touched::Container)
+    fn forget(&mut self, evicted: Option<ContainerId>) {
+        if let Some(id) = evicted {
+            self.places.forget(id);
+        }
+    }
+
+    /// Whether a raw client was ever seen in it or asked for.
+    pub(crate) fn has_client(&self, id: &ContainerId) -> bool {
+        let Some(container) = self.containers.get(id) else { return false };
+        container.client().is_some()
+            || container.execs().any(|exec| exec.client.is_some())
+            || self.processes.had_client(container)
+    }
+
+    fn life(&self, id: &ContainerId) -> Life {
+        self.containers.get(id).map(Container::life).unwrap_or_default()
+    }
+
+    fn is_by_hand(&self, id: ContainerId, pid: u32, at: Time) -> ByHand {
+        let process = self.processes.at(pid, at);
+        let container = self.containers.get(&id);
+        let (Some(process), Some(container)) = (process, container) else { return ByHand::No };
+        if process.client().is_some() || self.is_exec(process, container) {
+            ByHand::Yes
+        } else {
+            ByHand::No
+        }
     }
 
     /// A name was asked for by whoever is at `place`.
-    pub(crate) fn asked(&mut self, place: Place, asked: Asked) -> Touched {
+    pub(crate) fn asked(&mut self, place: Place, asked: Asked) {
         self.names.asked(place, asked);
-        Touched::Place(place)
     }
 
     /// Whose flow this is: the owner of its local side.
     pub(crate) fn owner(&self, key: &FlowKey, local: LocalSide, opened: Time) -> Owner {
         let place = Place::of(key, local);
+        let life = |id: &ContainerId| self.life(id);
+        let by_port = self.places.at_port(place.port, opened, life);
         if let Some(socket) = self.sockets.of_flow(key, local, opened) {
-            if let Some(id) = self.containers.by_cgroup(socket.cgroup) {
+            if let Some(id) = self.containers.by_cgroup(socket.cgroup, opened) {
                 return Owner::Container(id);
             }
             // The owner of a socket on the container's own veth is in its namespace: a helper of the
-            // runtime (Docker's resolver) at most. Anywhere else it is a process of the host.
-            if socket.cgroup != 0 && self.places.at_port(place.port, opened).is_none() {
+            // runtime (Docker's resolver) at most. Anywhere else it is a process of the host, if there
+            // is a runtime that could have said otherwise.
+            let is_known = !self.runtimes.is_empty() || place.port.is_of_host();
+            if socket.cgroup != 0 && by_port.is_none() && is_known {
                 return Owner::Host;
             }
         }
-        let by_port = self.places.at_port(place.port, opened);
-        let claimed = by_port.or_else(|| self.places.at_address(place, opened));
+        let claimed = by_port.or_else(|| self.places.at_address(place, opened, life));
         match claimed {
             Some(id) if self.shares_its_network(id, opened) => Owner::Unnamed(place),
             Some(id) => Owner::Container(id),
+            // What passes the host's own interfaces is the host's, unless a socket or an address
+            // says otherwise.
+            None if place.port.is_of_host() => Owner::Host,
             None => Owner::Unnamed(place),
         }
     }
@@ -181,15 +246,26 @@ impl Ledger {
             LocalSide::Responder => key.originator,
             LocalSide::Originator | LocalSide::Unknown => key.responder,
         };
-        match self.sockets.only_caller(container.cgroup(), key.transport, far, opened) {
-            Some((pid, at)) => self.processes.at(pid, at),
-            None => self.processes.only_one_of(container.id(), opened),
+        let callers = self.sockets.callers(container.cgroup(), key.transport, far, opened);
+        if let Some((pid, at)) = callers {
+            return pid.and_then(|pid| self.processes.at(pid, at));
         }
+        self.processes.only_one_of(container, opened)
     }
 
-    /// Whether a process descends from the container's first process.
+    /// Whether a process was started inside the running container from without.
     pub(crate) fn is_exec(&self, process: &Process, container: &Container) -> bool {
-        container.pid() != 0 && !self.processes.descends(process, container.pid())
+        if container.pid() == 0 {
+            return false;
+        }
+        match self.processes.descent(process, container) {
+            Descent::Reaches => false,
+            Descent::Leaves => true,
+            // Nobody saw its parents. The runtime may have said that it starts a program then.
+            Descent::Lost(from) => container
+                .execs()
+                .any(|exec| exec.at.0.abs_diff(from.0) <= EXEC_APART_MS_MAX * 1_000_000),
+        }
     }
 
     /// Who ran the runtime's client that made the container, where only one can have.
@@ -215,22 +291,34 @@ impl Ledger {
     /// The names under which the container at this address is found by its neighbours.
     pub(crate) fn aliases_at(&self, address: core::net::IpAddr, at: Time) -> Option<&Container> {
         let place = Place { port: PortId::UNKNOWN, address };
-        self.containers.get(&self.places.at_address(place, at)?)
+        let id = self.places.at_address(place, at, |id| self.life(id))?;
+        self.containers.get(&id)
     }
 
     /// Whoever held a place last.
     pub(crate) fn last_owner_of(&self, place: Place) -> Option<ContainerId> {
         let latest = Time(u64::MAX - 1);
-        self.places.at_port(place.port, latest).or_else(|| self.places.at_address(place, latest))
+        let life = |id: &ContainerId| self.life(id);
+        let by_port = self.places.at_port(place.port, latest, life);
+        by_port.or_else(|| self.places.at_address(place, latest, life))
     }
 
-    /// The places that a container has held.
-    pub(crate) fn places_of(&self, id: ContainerId) -> impl Iterator<Item = Place> + '_ {
-        self.places.of_container(id)
+    /// The ports and addresses at which flows of this container may have been seen.
+    pub(crate) fn things_of(&self, id: ContainerId) -> Vec<Thing> {
+        let sandbox = self.containers.get(&id).and_then(Container::sandbox);
+        let own = self.places.of_container(id);
+        own.chain(sandbox.into_iter().flat_map(|id| self.places.of_container(id))).collect()
+    }
+
+    /// The latest sockets of this container's cgroups.
+    pub(crate) fn tuples_of(&self, id: ContainerId) -> Vec<Tuple> {
+        let container = self.containers.get(&id).into_iter();
+        let cgroups = container.flat_map(Container::cgroups);
+        cgroups.flat_map(|cgroup| self.sockets.tuples_of(cgroup)).collect()
     }
 
     pub(crate) fn workload_total(&self) -> u32 {
-        self.containers.workloads().total()
+        u32::try_from(self.containers.workload_total()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn container_total(&self) -> u32 {
@@ -252,13 +340,5 @@ pub(crate) const fn near_side(local: LocalSide) -> Side {
     match local {
         LocalSide::Responder => Side::Responder,
         LocalSide::Originator | LocalSide::Unknown => Side::Originator,
-    }
-}
-
-/// The container whose namespace this one uses, if any.
-pub(crate) const fn joins(network: &Network<'_>) -> Option<ContainerId> {
-    match network {
-        Network::Container(id) => Some(*id),
-        _ => None,
     }
 }

@@ -12,7 +12,7 @@ use observation::{FlowKey, LocalSide, PortId, Side, Time};
 use serde::{Deserialize, Serialize};
 
 use super::near_side;
-use crate::bounded::Bounded;
+use crate::fair::Fair;
 use crate::limits::Limits;
 
 /// Where something was seen: the capture port and the address at it.
@@ -37,7 +37,9 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asked {
     pub name: String,
-    pub at: Time,
+    /// When it was asked first, and when last: one lookup may lead to many flows.
+    pub first: Time,
+    pub last: Time,
     pub server: IpAddr,
     pub addresses: Vec<IpAddr>,
     pub outcome: Outcome,
@@ -56,30 +58,40 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Names {
-    by_place: Bounded<Place, VecDeque<Asked>>,
+    by_place: Fair<PortId, Place, VecDeque<Asked>>,
     per_place_count_max: usize,
     forgotten_count: u64,
+}
+
+/// Addresses of one answer that are kept.
+pub(crate) const ADDRESS_COUNT_MAX: usize = 32;
+
+impl Asked {
+    /// The last time before `at` at which it is known to have been asked.
+    pub(crate) fn before(&self, at: Time) -> Time {
+        if self.last <= at { self.last } else { self.first }
+    }
 }
 
 impl Names {
     pub(super) const fn new(limits: &Limits) -> Self {
         Self {
-            by_place: Bounded::new(limits.place_count_max),
+            by_place: Fair::new(limits.place_count_max),
             per_place_count_max: limits.name_per_place_count_max,
             forgotten_count: 0,
         }
     }
 
     pub(super) fn asked(&mut self, place: Place, asked: Asked) {
-        let (all, _) = self.by_place.entry(place, VecDeque::new);
+        let (Some(all), _) = self.by_place.entry(place.port, place, VecDeque::new) else { return };
         if let Some(same) = all
             .iter_mut()
             .find(|known| known.name == asked.name && known.addresses == asked.addresses)
         {
-            // Asked again: the latest lookup before a flow is the one that led to it.
-            if asked.at > same.at {
-                *same = asked;
+            if asked.last > same.last {
+                (same.last, same.outcome, same.server) = (asked.last, asked.outcome, asked.server);
             }
+            same.first = same.first.min(asked.first);
             return;
         }
         if all.len() >= self.per_place_count_max {
@@ -96,7 +108,7 @@ impl Names {
         before: Time,
     ) -> impl Iterator<Item = &Asked> {
         let all = self.by_place.get(&place).into_iter().flatten().rev();
-        all.filter(move |asked| asked.at <= before && asked.addresses.contains(&far))
+        all.filter(move |asked| asked.first <= before && asked.addresses.contains(&far))
     }
 
     /// Names that led nowhere, unless another lookup of the same name (AAAA beside A) did.

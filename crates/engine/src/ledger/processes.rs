@@ -1,14 +1,17 @@
 //! Processes by pid and time: a pid is reused, and one process executes several programs.
 
 use alloc::borrow::Cow;
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use observation::{ContainerId, InImage, ProcessStarted, Time};
 use serde::{Deserialize, Serialize};
 
+use super::container::Container;
 use crate::alert::ProcessView;
-use crate::bounded::Bounded;
+use crate::clients::RawClient;
+use crate::fair::Fair;
 use crate::limits::Limits;
 
 /// Programs that one pid has executed which are remembered.
@@ -17,7 +20,11 @@ const PROGRAM_COUNT_MAX: usize = 8;
 const STAMP_MS_MAX: u64 = 50;
 /// How far up the parents are followed.
 const DEPTH_MAX: usize = 32;
-const PER_CONTAINER_COUNT_MAX: usize = 256;
+/// Processes of one cgroup among which its only one is looked for.
+const PER_CGROUP_COUNT_MAX: usize = 64;
+/// Command lines are kept up to here; the rest proves nothing.
+const ARGUMENT_COUNT_MAX: usize = 64;
+const ARGUMENT_BYTES_MAX: usize = 1024;
 
 /// One executed program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,18 +32,38 @@ pub(crate) struct Process {
     pid: u32,
     parent_pid: u32,
     uid: Option<u32>,
-    container: Option<ContainerId>,
+    home: Home,
     from: Time,
     to: Time,
     executable: String,
     arguments: Vec<String>,
+    client: Option<RawClient>,
     sha256: Option<[u8; 32]>,
     in_image: InImage,
 }
 
+/// Where a process runs, as its witness says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Home {
+    Container(ContainerId),
+    Cgroup(u64),
+}
+
+/// Where following the parents leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Descent {
+    /// To the ancestor that was asked for.
+    Reaches,
+    /// Out of the ancestor's container.
+    Leaves,
+    /// To a parent of which nothing is known; the last known one began at this time.
+    Lost(Time),
+}
+
 impl Process {
-    pub(crate) fn arguments(&self) -> &[String] {
-        &self.arguments
+    /// The raw client that it is, or calls.
+    pub(crate) const fn client(&self) -> Option<&RawClient> {
+        self.client.as_ref()
     }
 
     pub(crate) const fn in_image(&self) -> InImage {
@@ -54,60 +81,68 @@ impl Process {
         }
     }
 
-    const fn is_known(&self) -> bool {
+    fn is_known(&self) -> bool {
         !self.executable.is_empty() || !self.arguments.is_empty()
     }
 }
 
+/// A neighbour that runs many processes loses only his own: each home is a group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Processes {
-    by_pid: Bounded<u32, Vec<Process>>,
-    by_container: Bounded<ContainerId, Vec<u32>>,
+    by_pid: Fair<Home, u32, Vec<Process>>,
+    by_home: Fair<(), Home, VecDeque<u32>>,
+    client_homes: Fair<(), Home, ()>,
+    evicted_count: u64,
 }
 
 impl Processes {
     pub(super) const fn new(limits: &Limits) -> Self {
         Self {
-            by_pid: Bounded::new(limits.process_count_max),
-            by_container: Bounded::new(limits.container_count_max),
+            by_pid: Fair::new(limits.process_count_max),
+            by_home: Fair::new(limits.process_count_max),
+            client_homes: Fair::new(limits.container_count_max),
+            evicted_count: 0,
         }
     }
 
     pub(super) fn started(&mut self, at: Time, fact: &ProcessStarted<'_>) {
         let pid = fact.process.pid;
-        let process = Process {
-            pid,
-            parent_pid: fact.parent_pid,
-            uid: fact.uid,
-            container: fact.container,
-            from: at,
-            to: Time::NEVER,
-            executable: fact.executable.clone().into_owned(),
-            arguments: fact.arguments.iter().map(|word| Cow::clone(word).into_owned()).collect(),
-            sha256: fact.sha256,
-            in_image: fact.in_image,
-        };
-        let (programs, _) = self.by_pid.entry(pid, Vec::new);
+        let process = read(at, fact);
+        let home = process.home;
+        if process.client.is_some() {
+            self.client_homes.entry((), home, || ());
+        }
+        let (Some(programs), _) = self.by_pid.entry(home, pid, Vec::new) else { return };
         let place = programs.partition_point(|known| known.from <= at);
         // What was read of the same execution twice is merged: the fuller word stays.
         if let Some(same) = place.checked_sub(1).and_then(|index| programs.get_mut(index))
             && same.from == at
         {
             if process.is_known() || !same.is_known() {
-                *same = process;
+                *same = Process { to: same.to, ..process };
             }
         } else {
             programs.insert(place, process);
             if programs.len() > PROGRAM_COUNT_MAX {
                 programs.remove(0);
+                self.evicted_count += 1;
             }
         }
-        if let Some(container) = fact.container {
-            let (pids, _) = self.by_container.entry(container, Vec::new);
-            if !pids.contains(&pid) && pids.len() < PER_CONTAINER_COUNT_MAX {
-                pids.push(pid);
+        if let (Some(pids), _) = self.by_home.entry((), home, VecDeque::new)
+            && !pids.contains(&pid)
+        {
+            if pids.len() >= PER_CGROUP_COUNT_MAX {
+                pids.pop_front();
             }
+            pids.push_back(pid);
         }
+    }
+
+    /// Whether a raw client has ever run in this container.
+    pub(super) fn had_client(&self, container: &Container) -> bool {
+        // Most hosts never see one.
+        self.client_homes.len() > 0
+            && homes(container).iter().any(|home| self.client_homes.get(home).is_some())
     }
 
     pub(super) fn ended(&mut self, at: Time, pid: u32) {
@@ -119,41 +154,88 @@ impl Processes {
 
     /// What `pid` was at this time, where that could be read.
     pub(super) fn at(&self, pid: u32, at: Time) -> Option<&Process> {
+        self.any_at(pid, at).filter(|process| process.is_known())
+    }
+
+    fn any_at(&self, pid: u32, at: Time) -> Option<&Process> {
         let until = Time(at.0.saturating_add(STAMP_MS_MAX * 1_000_000));
         let programs = self.by_pid.get(&pid)?;
         let exact = programs.iter().rev().find(|process| process.from <= at && at <= process.to);
-        let process = exact.or_else(|| {
-            programs.iter().find(|process| process.from > at && process.from <= until)
-        })?;
-        process.is_known().then_some(process)
+        exact.or_else(|| programs.iter().find(|process| process.from > at && process.from <= until))
     }
 
-    /// The only process that the container had then, if it had only one.
-    pub(super) fn only_one_of(&self, id: ContainerId, at: Time) -> Option<&Process> {
-        let pids = self.by_container.get(&id)?;
-        let mut alive = pids.iter().filter_map(|pid| self.at(*pid, at));
-        let only = alive.next()?;
-        alive.next().is_none().then_some(only)
-    }
-
-    /// Whether following the parents of `process` leads to `ancestor`.
-    pub(super) fn descends(&self, process: &Process, ancestor: u32) -> bool {
-        let (mut pid, mut parent) = (process.pid, process.parent_pid);
-        for _ in 0..DEPTH_MAX {
-            if pid == ancestor {
-                return true;
-            }
-            if parent == 0 {
-                return false;
-            }
-            pid = parent;
-            let known = self.by_pid.get(&pid).and_then(|programs| programs.last());
-            parent = known.map_or(0, |known| known.parent_pid);
+    /// The only process that the container had then, if it had only one, and if its first process
+    /// was seen to start: else there may be others that nobody has told of.
+    pub(super) fn only_one_of(&self, container: &Container, at: Time) -> Option<&Process> {
+        let (homes, first_pid) = (homes(container), container.pid());
+        let is_whole = self
+            .by_pid
+            .get(&first_pid)
+            .is_some_and(|programs| programs.iter().any(|process| homes.contains(&process.home)));
+        let pids = || homes.iter().filter_map(|home| self.by_home.get(home)).flatten();
+        if !is_whole || pids().count() >= PER_CGROUP_COUNT_MAX {
+            return None;
         }
-        false
+        let mut alive = pids().filter_map(|pid| self.any_at(*pid, at));
+        let only = alive.next()?;
+        (alive.next().is_none() && only.is_known()).then_some(only)
+    }
+
+    /// Where following the parents of `process` leads: to the container's first process, or out of
+    /// its homes?
+    pub(super) fn descent(&self, process: &Process, container: &Container) -> Descent {
+        let (homes, first_pid) = (homes(container), container.pid());
+        let mut here = process;
+        for _ in 0..DEPTH_MAX {
+            if here.pid == first_pid || here.parent_pid == first_pid {
+                return Descent::Reaches;
+            }
+            if here.home != Home::Cgroup(0) && !homes.contains(&here.home) {
+                return Descent::Leaves;
+            }
+            let parent = self.by_pid.get(&here.parent_pid).and_then(|programs| {
+                let before = programs.iter().rev().find(|parent| parent.from <= here.from);
+                before.or_else(|| programs.first())
+            });
+            match parent {
+                Some(parent) => here = parent,
+                None => return Descent::Lost(here.from),
+            }
+        }
+        Descent::Lost(here.from)
     }
 
     pub(super) const fn evicted_count(&self) -> u64 {
-        self.by_pid.evicted_count() + self.by_container.evicted_count()
+        self.by_pid.evicted_count()
+            + self.by_home.evicted_count()
+            + self.client_homes.evicted_count()
+            + self.evicted_count
     }
+}
+
+fn read(at: Time, fact: &ProcessStarted<'_>) -> Process {
+    let word = |word: &Cow<'_, str>| {
+        let end = word.floor_char_boundary(ARGUMENT_BYTES_MAX);
+        String::from(word.get(..end).unwrap_or_default())
+    };
+    let arguments: Vec<String> = fact.arguments.iter().take(ARGUMENT_COUNT_MAX).map(word).collect();
+    Process {
+        pid: fact.process.pid,
+        parent_pid: fact.parent_pid,
+        uid: fact.uid,
+        home: fact.container.map_or(Home::Cgroup(fact.cgroup), Home::Container),
+        from: at,
+        to: Time::NEVER,
+        executable: word(&fact.executable),
+        client: RawClient::find(arguments.iter().map(String::as_str)),
+        arguments,
+        sha256: fact.sha256,
+        in_image: fact.in_image,
+    }
+}
+
+/// Where the processes of a container run, as their witness may say it.
+fn homes(container: &Container) -> Vec<Home> {
+    let cgroups = container.cgroups().map(Home::Cgroup);
+    core::iter::once(Home::Container(container.id())).chain(cgroups).collect()
 }

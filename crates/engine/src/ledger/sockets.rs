@@ -1,11 +1,12 @@
 //! Sockets with the cgroup and the process that own them, as kernel events tell them.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use observation::{Endpoint, FlowKey, LocalSide, SocketOpened, SocketTuple, Time, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::Bounded;
+use crate::fair::Fair;
 use crate::limits::Limits;
 
 /// A socket event and the flow's first packet are at most this far apart.
@@ -39,33 +40,44 @@ struct Seen {
     cgroup: u64,
 }
 
-type Tuple = (Transport, Endpoint, Endpoint);
+pub(crate) type Tuple = (Transport, Endpoint, Endpoint);
 type Call = (Transport, Endpoint, u64);
 
+/// Tuples of one cgroup that are looked at again when it turns out to be a container's.
+const PER_CGROUP_COUNT_MAX: usize = 64;
+
+/// A neighbour that opens many sockets loses only his own: each cgroup is a group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sockets {
-    by_cookie: Bounded<u64, Opened>,
-    by_tuple: Bounded<Tuple, Vec<Seen>>,
-    by_call: Bounded<Call, Vec<Opened>>,
+    by_cookie: Fair<u64, u64, Opened>,
+    by_tuple: Fair<u64, Tuple, Vec<Seen>>,
+    by_call: Fair<u64, Call, Vec<Opened>>,
+    latest: Fair<(), u64, VecDeque<Tuple>>,
+    evicted_count: u64,
 }
 
 impl Sockets {
     pub(super) const fn new(limits: &Limits) -> Self {
         Self {
-            by_cookie: Bounded::new(limits.socket_count_max),
-            by_tuple: Bounded::new(limits.socket_count_max),
-            by_call: Bounded::new(limits.socket_count_max),
+            by_cookie: Fair::new(limits.socket_count_max),
+            by_tuple: Fair::new(limits.socket_count_max),
+            by_call: Fair::new(limits.socket_count_max),
+            latest: Fair::new(limits.container_count_max),
+            evicted_count: 0,
         }
     }
 
     pub(super) fn opened(&mut self, at: Time, fact: &SocketOpened) {
         let opened = Opened { at, pid: fact.pid, cgroup: fact.cgroup, cookie: fact.cookie };
-        *self.by_cookie.entry(fact.cookie, || opened).0 = opened;
+        if let (Some(known), _) = self.by_cookie.entry(fact.cgroup, fact.cookie, || opened) {
+            *known = opened;
+        }
         let call = (fact.transport, fact.remote, fact.cgroup);
-        let (calls, _) = self.by_call.entry(call, Vec::new);
+        let (Some(calls), _) = self.by_call.entry(fact.cgroup, call, Vec::new) else { return };
         if !calls.iter().any(|known| known.cookie == fact.cookie && known.at == at) {
             if calls.len() >= SAME_COUNT_MAX {
                 calls.remove(0);
+                self.evicted_count += 1;
             }
             calls.push(opened);
         }
@@ -73,11 +85,25 @@ impl Sockets {
 
     pub(super) fn tuple(&mut self, at: Time, fact: &SocketTuple) {
         let seen = Seen { at, cookie: fact.cookie, cgroup: fact.cgroup };
-        let (all, _) = self.by_tuple.entry((fact.transport, fact.local, fact.remote), Vec::new);
-        if all.len() >= SAME_COUNT_MAX {
-            all.remove(0);
+        let tuple = (fact.transport, fact.local, fact.remote);
+        if let (Some(all), _) = self.by_tuple.entry(fact.cgroup, tuple, Vec::new) {
+            if all.len() >= SAME_COUNT_MAX {
+                all.remove(0);
+                self.evicted_count += 1;
+            }
+            all.push(seen);
         }
-        all.push(seen);
+        if let (Some(latest), _) = self.latest.entry((), fact.cgroup, VecDeque::new) {
+            if latest.len() >= PER_CGROUP_COUNT_MAX {
+                latest.pop_front();
+            }
+            latest.push_back(tuple);
+        }
+    }
+
+    /// The latest tuples of a cgroup.
+    pub(super) fn tuples_of(&self, cgroup: u64) -> impl Iterator<Item = Tuple> {
+        self.latest.get(&cgroup).into_iter().flatten().copied()
     }
 
     /// The socket at a flow's local side.
@@ -104,28 +130,28 @@ impl Sockets {
         })
     }
 
-    /// The only process of this cgroup that called this destination at that time.
-    pub(super) fn only_caller(
+    /// Who of this cgroup called this destination at that time: the pid only where it was one.
+    pub(super) fn callers(
         &self,
         cgroup: u64,
         transport: Transport,
         far: Endpoint,
         opened: Time,
-    ) -> Option<(u32, Time)> {
-        if cgroup == 0 {
-            return None;
-        }
-        let calls = self.by_call.get(&(transport, far, cgroup))?;
+    ) -> Option<(Option<u32>, Time)> {
+        let calls = self.by_call.get(&(transport, far, cgroup)).filter(|_| cgroup != 0)?;
         let near = |call: &&Opened| apart(call.at, opened) <= APART_MS_MAX * 1_000_000;
         let mut near_calls = calls.iter().filter(near);
         let first = near_calls.next()?;
-        near_calls.all(|call| call.pid == first.pid).then_some((first.pid, first.at))
+        let is_one = near_calls.all(|call| call.pid == first.pid);
+        Some((is_one.then_some(first.pid), first.at))
     }
 
     pub(super) const fn evicted_count(&self) -> u64 {
         self.by_cookie.evicted_count()
             + self.by_tuple.evicted_count()
             + self.by_call.evicted_count()
+            + self.latest.evicted_count()
+            + self.evicted_count
     }
 }
 

@@ -114,8 +114,7 @@ enum Story {
 
 impl Story {
     fn of(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Self> {
-        let client = context.client.as_ref();
-        let talks = client.is_some_and(|client| client.purpose == Use::Talk);
+        let talks = context.client.is_some_and(|client| client.purpose == Use::Talk);
         match &key.far {
             Far::Name(_) => return talks.then_some(Self::Unresolved),
             Far::Nobody => return talks.then_some(Self::NotRun),
@@ -128,11 +127,10 @@ impl Story {
             return Some(Self::SpokenTo);
         }
         // What follows has no content that accuses: somebody has to have started it by hand.
-        let by_hand = client.is_some() || matches!(context.origin, Origin::AdHoc | Origin::Exec);
-        if session.held_silent > 0 && by_hand {
+        if session.held_silent > 0 && context.is_by_hand() {
             return Some(Self::HeldSilent);
         }
-        if session.closed_silent > 0 && by_hand {
+        if session.closed_silent > 0 && context.is_by_hand() {
             return Some(Self::ClosedSilent);
         }
         if session.obeyed > 0 && talks {
@@ -204,7 +202,7 @@ fn identity_terms(context: &Context<'_>, terms: &mut Vec<Term>) {
     let mut push = |witness, observed: String, points_db| {
         terms.push(term(Family::Identity, witness, observed, "none", points_db));
     };
-    if let Some(client) = &context.client {
+    if let Some(client) = context.client {
         let witness = if context.process.is_some() { PROCESS } else { RUNTIME };
         match client.purpose {
             Use::Talk => {

@@ -1,0 +1,450 @@
+//! What the engine remembers of all flows, and for how long.
+//!
+//! A flow lies in a slot; everything else refers to it by [`Handle`].
+//! A place that has too many flows loses its own oldest ones that nobody accuses.
+
+mod flow;
+mod protocols;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use observation::{
+    Burst, Endpoint, FlowClosed, FlowId, FlowOpened, Grammar, PortId, ProtocolIdentified, Time,
+    Transport,
+};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use flow::{Flow, Keep};
+
+use self::protocols::ProtocolNames;
+use crate::alert::FlowView;
+use crate::ledger::{LATE_MS_MAX, Place, Thing};
+use crate::limits::Limits;
+use crate::timers::Timers;
+
+/// Refers to one flow, and to no later one in the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Handle {
+    slot: u32,
+    serial: u32,
+}
+
+const NONE: u32 = u32::MAX;
+const TELNET: &str = "telnet";
+
+/// A slot, and its neighbours in the list of its place.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Slot {
+    flow: Option<Flow>,
+    id: FlowId,
+    serial: u32,
+    older: u32,
+    newer: u32,
+}
+
+/// The flows of one place in the order in which they came: those that a channel holds, and others.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct AtPlace {
+    loose: List,
+    held: List,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct List {
+    oldest: u32,
+    newest: u32,
+    count: u32,
+}
+
+const EMPTY: List = List { oldest: NONE, newest: NONE, count: 0 };
+
+/// All flows, by id, by place and by tuple.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Flows {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_id: BTreeMap<FlowId, u32>,
+    /// The slots of each tuple, by the tuple's hash: a match is verified.
+    by_tuple: BTreeSet<(u64, u32)>,
+    places: BTreeMap<Place, AtPlace>,
+    ports_of: BTreeSet<(IpAddr, PortId)>,
+    /// Closed flows and when they may be forgotten.
+    fading: Timers,
+    names: ProtocolNames,
+    flow_count_max: usize,
+    flow_per_place_count_max: usize,
+    evicted_count: u64,
+    unknown_count: u64,
+}
+
+impl Flows {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: BTreeMap::new(),
+            by_tuple: BTreeSet::new(),
+            places: BTreeMap::new(),
+            ports_of: BTreeSet::new(),
+            fading: Timers::default(),
+            names: ProtocolNames::default(),
+            flow_count_max: limits.flow_count_max.min(NONE as usize - 1),
+            flow_per_place_count_max: limits.flow_per_place_count_max,
+            evicted_count: 0,
+            unknown_count: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, handle: Handle) -> Option<&Flow> {
+        let slot = self.slots.get(handle.slot as usize)?;
+        if slot.serial == handle.serial { slot.flow.as_ref() } else { None }
+    }
+
+    pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Flow> {
+        let slot = self.slots.get_mut(handle.slot as usize)?;
+        if slot.serial == handle.serial { slot.flow.as_mut() } else { None }
+    }
+
+    pub(crate) fn id(&self, handle: Handle) -> FlowId {
+        self.slots.get(handle.slot as usize).map_or(FlowId(0), |slot| slot.id)
+    }
+
+    pub(crate) fn find(&self, id: FlowId) -> Option<Handle> {
+        self.handle(*self.by_id.get(&id)?)
+    }
+
+    /// Adds a flow; `None` where it is known already.
+    pub(crate) fn open(&mut self, at: Time, fact: &FlowOpened) -> Option<(Handle, &Flow)> {
+        if self.by_id.contains_key(&fact.flow) {
+            return None;
+        }
+        let flow = Flow::new(at, fact);
+        let place = flow.place();
+        let hash = tuple_hash(flow.transport(), flow.near(), flow.far());
+        self.make_room(place);
+        let number = self.take_slot()?;
+        self.by_id.insert(fact.flow, number);
+        self.by_tuple.insert((hash, number));
+        let slot = self.slots.get_mut(number as usize)?;
+        slot.id = fact.flow;
+        slot.flow = Some(flow);
+        let handle = Handle { slot: number, serial: slot.serial };
+        self.append(place, number, Keep::Loose);
+        self.get(handle).map(|flow| (handle, flow))
+    }
+
+    pub(crate) fn established(&mut self, at: Time, id: FlowId) -> Option<Handle> {
+        let (handle, flow) = self.known(id)?;
+        if flow.established.is_some() {
+            return None;
+        }
+        flow.established = Some(at);
+        Some(handle)
+    }
+
+    /// Takes a burst in; gives the flow where a verdict may change.
+    pub(crate) fn burst(&mut self, at: Time, burst: &Burst<'_>) -> Option<Handle> {
+        // Telnet (RFC 854) carries free text between its options: it excuses nobody.
+        let flow = self.find(burst.flow).and_then(|handle| self.get(handle));
+        let is_telnet = flow.is_some_and(|flow| self.names.has(flow.protocols, TELNET));
+        let grammar = match burst.grammar {
+            Grammar::Unchecked if is_telnet => Grammar::None,
+            grammar => grammar,
+        };
+        let (handle, flow) = self.known(burst.flow)?;
+        if matches!(burst.grammar, Grammar::Obeyed | Grammar::Unchecked) {
+            flow.roles.claim();
+        }
+        flow.burst(at, burst, grammar).then_some(handle)
+    }
+
+    pub(crate) fn identified(&mut self, fact: &ProtocolIdentified<'_>) {
+        let number = self.names.number(&fact.protocol);
+        if let (Some((_, flow)), Some(number)) = (self.known(fact.flow), number) {
+            flow.protocols.add(number);
+        }
+    }
+
+    /// The flow has ended: it is remembered until late word about it can no longer come.
+    pub(crate) fn close(&mut self, at: Time, fact: &FlowClosed<'_>) -> Option<Handle> {
+        for protocol in &fact.protocols {
+            let number = self.names.number(protocol);
+            if let (Some((_, flow)), Some(number)) = (self.known(fact.flow), number) {
+                flow.protocols.add(number);
+            }
+        }
+        let (handle, flow) = self.known(fact.flow)?;
+        if flow.closed.is_some() {
+            return None;
+        }
+        flow.close(at, fact);
+        self.fade_from(at, handle);
+        Some(handle)
+    }
+
+    /// When the next flow may be forgotten.
+    pub(crate) fn next_fading(&self) -> Time {
+        self.fading.next()
+    }
+
+    /// Forgets what ended so long ago that no late word about it can come, unless it is held.
+    pub(crate) fn fade(&mut self, clock: Time) {
+        for handle in self.fading.due(clock) {
+            if self.get(handle).is_some_and(|flow| flow.keep != Keep::Held) {
+                self.forget(handle);
+            }
+        }
+    }
+
+    /// What a channel makes of a flow now. One that is let go fades anew.
+    pub(crate) fn set_keep(&mut self, handle: Handle, keep: Keep, clock: Time) {
+        let Some(flow) = self.get_mut(handle) else { return };
+        let before = flow.keep;
+        flow.keep = keep;
+        let (place, is_closed) = (flow.place(), flow.closed.is_some());
+        if (before == Keep::Held) == (keep == Keep::Held) {
+            return;
+        }
+        self.unlink(place, handle.slot, before);
+        self.append(place, handle.slot, keep);
+        if before == Keep::Held && is_closed {
+            self.fade_from(clock, handle);
+        }
+    }
+
+    fn fade_from(&mut self, from: Time, handle: Handle) {
+        let slots = &self.slots;
+        let is_alive = |handle: Handle| {
+            slots.get(handle.slot as usize).is_some_and(|slot| slot.serial == handle.serial)
+        };
+        self.fading.set(late(from), handle, is_alive);
+    }
+
+    /// Flows of a place that were opened since, and all those that are held.
+    pub(crate) fn of_place(&self, place: Place, since: Time) -> impl Iterator<Item = Handle> {
+        let at_place = self.places.get(&place);
+        let held = at_place.map_or(NONE, |lists| lists.held.newest);
+        let loose = at_place.map_or(NONE, |lists| lists.loose.newest);
+        let is_recent =
+            move |slot: &Slot| slot.flow.as_ref().is_some_and(|flow| flow.opened >= since);
+        let walk = move |first: u32| {
+            let at = |number: u32| self.slots.get(number as usize).map(|slot| (number, slot));
+            core::iter::successors(at(first), move |(_, slot)| at(slot.older))
+        };
+        let recent = walk(loose).take_while(move |(_, slot)| is_recent(slot));
+        walk(held).chain(recent).map(|(number, slot)| Handle { slot: number, serial: slot.serial })
+    }
+
+    /// Flows at a port or an address since then.
+    pub(crate) fn of_thing(&self, thing: Thing, since: Time) -> Vec<Handle> {
+        let lowest = IpAddr::from([0, 0, 0, 0]);
+        let places: Vec<Place> = match thing {
+            Thing::Port(port) => {
+                let from = Place { port, address: lowest };
+                let places = self.places.range(from..).map(|(place, _)| *place);
+                places.take_while(|place| place.port == port).collect()
+            }
+            Thing::Address(address) => {
+                let ports = self.ports_of.range((address, PortId(0))..);
+                let ports = ports.take_while(|(other, _)| *other == address);
+                ports.map(|(address, port)| Place { port: *port, address: *address }).collect()
+            }
+        };
+        places.into_iter().flat_map(|place| self.of_place(place, since)).collect()
+    }
+
+    pub(crate) fn of_tuple(
+        &self,
+        transport: Transport,
+        near: Endpoint,
+        far: Endpoint,
+    ) -> impl Iterator<Item = Handle> {
+        let hash = tuple_hash(transport, near, far);
+        let numbers = self.by_tuple.range((hash, 0)..=(hash, NONE)).map(|(_, number)| *number);
+        numbers.filter_map(move |number| {
+            let handle = self.handle(number)?;
+            let flow = self.get(handle)?;
+            let same = flow.transport() == transport && flow.near() == near && flow.far() == far;
+            same.then_some(handle)
+        })
+    }
+
+    pub(crate) fn view(&self, flow: &Flow) -> FlowView {
+        FlowView {
+            local: flow.near(),
+            remote: flow.far(),
+            transport: flow.transport(),
+            community_id: flow.community_id.clone(),
+            start: flow.opened,
+            end: flow.last,
+            sent_bytes: flow.near_bytes,
+            received_bytes: flow.far_bytes,
+            protocols: self.names.of(flow.protocols).map(String::from).collect(),
+            state: flow.closed,
+            excerpts: flow.excerpts.clone(),
+        }
+    }
+
+    pub(crate) const fn evicted_count(&self) -> u64 {
+        self.evicted_count + self.names.refused_count()
+    }
+
+    /// Facts about flows of which nobody told that they were opened, or that were evicted.
+    pub(crate) const fn unknown_count(&self) -> u64 {
+        self.unknown_count
+    }
+
+    fn handle(&self, number: u32) -> Option<Handle> {
+        let slot = self.slots.get(number as usize)?;
+        Some(Handle { slot: number, serial: slot.serial })
+    }
+
+    fn known(&mut self, id: FlowId) -> Option<(Handle, &mut Flow)> {
+        let handle = self.find(id);
+        if handle.is_none() {
+            self.unknown_count += 1;
+        }
+        let handle = handle?;
+        self.get_mut(handle).map(|flow| (handle, flow))
+    }
+
+    fn take_slot(&mut self) -> Option<u32> {
+        if let Some(number) = self.free.pop() {
+            return Some(number);
+        }
+        let number = u32::try_from(self.slots.len()).ok()?;
+        self.slots.push(Slot { flow: None, id: FlowId(0), serial: 0, older: NONE, newer: NONE });
+        Some(number)
+    }
+
+    /// A place that has too many flows loses its own oldest one; else whoever has the most.
+    fn make_room(&mut self, place: Place) {
+        let own = self.places.get(&place).map_or(EMPTY, |lists| lists.loose);
+        let victim = if own.count as usize >= self.flow_per_place_count_max {
+            self.handle(own.oldest)
+        } else if self.by_id.len() >= self.flow_count_max {
+            self.first_to_fade().or_else(|| self.oldest_of_the_busiest())
+        } else {
+            return;
+        };
+        if let Some(victim) = victim {
+            self.forget(victim);
+            self.evicted_count += 1;
+        }
+    }
+
+    fn first_to_fade(&mut self) -> Option<Handle> {
+        while let Some(handle) = self.fading.take_first() {
+            if self.get(handle).is_some_and(|flow| flow.keep != Keep::Held) {
+                return Some(handle);
+            }
+        }
+        None
+    }
+
+    fn oldest_of_the_busiest(&self) -> Option<Handle> {
+        let lists = self.places.values();
+        let busiest = lists.max_by_key(|lists| (lists.loose.count, lists.held.count))?;
+        let list = if busiest.loose.count > 0 { busiest.loose } else { busiest.held };
+        self.handle(list.oldest)
+    }
+
+    /// Takes a flow out of every table.
+    pub(crate) fn forget(&mut self, handle: Handle) {
+        let Some(flow) = self.get(handle) else { return };
+        let (place, keep, id) = (flow.place(), flow.keep, self.id(handle));
+        let hash = tuple_hash(flow.transport(), flow.near(), flow.far());
+        self.unlink(place, handle.slot, keep);
+        self.by_id.remove(&id);
+        self.by_tuple.remove(&(hash, handle.slot));
+        if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
+            slot.flow = None;
+            slot.serial = slot.serial.wrapping_add(1);
+            self.free.push(handle.slot);
+        }
+    }
+
+    fn append(&mut self, place: Place, number: u32, keep: Keep) {
+        let ports_of = &mut self.ports_of;
+        let lists = self.places.entry(place).or_insert_with(|| {
+            ports_of.insert((place.address, place.port));
+            AtPlace { loose: EMPTY, held: EMPTY }
+        });
+        let list = lists.of(keep);
+        let before = list.newest;
+        list.newest = number;
+        list.count += 1;
+        if before == NONE {
+            list.oldest = number;
+        }
+        if let Some(slot) = self.slots.get_mut(before as usize) {
+            slot.newer = number;
+        }
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            (slot.older, slot.newer) = (before, NONE);
+        }
+    }
+
+    fn unlink(&mut self, place: Place, number: u32, keep: Keep) {
+        let Some(slot) = self.slots.get(number as usize) else { return };
+        let (older, newer) = (slot.older, slot.newer);
+        if let Some(slot) = self.slots.get_mut(older as usize) {
+            slot.newer = newer;
+        }
+        if let Some(slot) = self.slots.get_mut(newer as usize) {
+            slot.older = older;
+        }
+        let Some(lists) = self.places.get_mut(&place) else { return };
+        let list = lists.of(keep);
+        if list.newest == number {
+            list.newest = older;
+        }
+        if list.oldest == number {
+            list.oldest = newer;
+        }
+        list.count = list.count.saturating_sub(1);
+        if lists.loose.count == 0 && lists.held.count == 0 {
+            self.places.remove(&place);
+            self.ports_of.remove(&(place.address, place.port));
+        }
+    }
+}
+
+impl AtPlace {
+    const fn of(&mut self, keep: Keep) -> &mut List {
+        match keep {
+            Keep::Held => &mut self.held,
+            Keep::Loose | Keep::Counted => &mut self.loose,
+        }
+    }
+}
+
+fn late(at: Time) -> Time {
+    Time(at.0.saturating_add(LATE_MS_MAX * 1_000_000))
+}
+
+/// FNV-1a over the tuple. Whoever makes collisions only lengthens a range that is bounded by the
+/// flows of his own place, and every match is verified.
+fn tuple_hash(transport: Transport, near: Endpoint, far: Endpoint) -> u64 {
+    let mix =
+        |hash: u64, part: u64| (hash ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+    let address = |hash: u64, address: IpAddr| match address {
+        IpAddr::V4(address) => mix(hash, u64::from(address.to_bits())),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            mix(mix(hash, bits as u64), (bits >> 64) as u64)
+        }
+    };
+    let kind = match transport {
+        Transport::Tcp => 6,
+        Transport::Udp => 17,
+        Transport::Icmp => 1,
+        Transport::Other(number) => 256 + u64::from(number),
+    };
+    let ports = u64::from(near.port) << 16 | u64::from(far.port);
+    let hash = mix(mix(0xcbf2_9ce4_8422_2325, kind), ports);
+    address(address(hash, near.address), far.address)
+}
