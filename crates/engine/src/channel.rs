@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::AlertId;
 use crate::context::Origin;
 use crate::evidence::{Finding, Sum};
-use crate::flows::{Flow, Flows, Handle};
+use crate::flows::{Flow, Flows, Handle, Silence};
 use crate::ledger::{Owner, Place};
 use crate::roles::Conversation;
 
@@ -132,10 +132,15 @@ impl Channel {
 
     /// What its conversations add up to: those that came to be in the same way. A program that
     /// somebody has started by hand is not held responsible for what the workload always does.
-    pub(crate) fn session(&self, flows: &Flows, origin: Origin) -> Session {
+    pub(crate) fn session(
+        &self,
+        flows: &Flows,
+        origin: Origin,
+        gone: impl Fn(&Flow) -> Option<Time>,
+    ) -> Session {
         let mut session = Session::default();
         let alike = |flow: &&Flow| flow.own.is_some_and(|own| own.origin == origin);
-        self.flows(flows).filter(alike).for_each(|flow| session.add(flow));
+        self.flows(flows).filter(alike).for_each(|flow| session.add(flow, gone(flow)));
         session
     }
 }
@@ -174,13 +179,13 @@ pub(crate) const SILENT_MS: u64 = 5_000;
 
 impl Session {
     /// One conversation.
-    pub(crate) fn of(flow: &Flow) -> Self {
+    pub(crate) fn of(flow: &Flow, gone: Option<Time>) -> Self {
         let mut session = Self::default();
-        session.add(flow);
+        session.add(flow, gone);
         session
     }
 
-    fn add(&mut self, flow: &Flow) {
+    fn add(&mut self, flow: &Flow, gone: Option<Time>) {
         let roles = &flow.roles;
         match roles.conversation() {
             Conversation::FarCommands => {
@@ -190,20 +195,20 @@ impl Session {
             }
             Conversation::FarAlone => self.far_alone += 1,
             Conversation::NearCommands | Conversation::NearAlone | Conversation::Binary => {}
-            Conversation::Nothing => self.add_without_words(flow),
+            Conversation::Nothing => self.add_without_words(flow, gone),
         }
     }
 
-    fn add_without_words(&mut self, flow: &Flow) {
+    fn add_without_words(&mut self, flow: &Flow, gone: Option<Time>) {
         if flow.obeyed {
             self.obeyed += u32::from(flow.closed.is_some());
         } else if flow.has_failed() {
             self.failed += 1;
-        } else if flow.is_silent() && flow.quiet_at.is_some() {
-            if flow.was_held_silent() {
-                self.held_silent += 1;
-            } else {
-                self.closed_silent += 1;
+        } else {
+            match flow.silence(gone) {
+                Some(Silence::Held) => self.held_silent += 1,
+                Some(Silence::Closed) => self.closed_silent += 1,
+                None => {}
             }
         }
     }

@@ -106,20 +106,31 @@ impl Engine {
             return None;
         }
         let context = Context::of_flow(&self.ledger, flow, owner);
+        let gone = self.gone_since(flow, owner);
         let key = ChannelKey { owner, far: Far::Endpoint(flow.transport(), flow.far()) };
-        let findings = judge_by_all(&key, &Session::of(flow), &context);
+        let findings = judge_by_all(&key, &Session::of(flow, gone), &context);
         if findings.is_empty() {
             return None;
         }
         let sum = Sum::of(&findings, context.origin.prior());
         // A silence accuses only what somebody has started by hand.
-        let quiet = flow.quiet_at.filter(|_| flow.spoke_at.is_none() || context.is_by_hand());
+        let gone = gone.filter(|_| flow.is_silent());
+        let quiet_at = [flow.quiet_at, gone].into_iter().flatten().min();
+        let quiet = quiet_at.filter(|_| flow.spoke_at.is_none() || context.is_by_hand());
         let at = match (flow.spoke_at, quiet) {
             (Some(spoke), Some(quiet)) => spoke.min(quiet),
             (spoke, quiet) => spoke.or(quiet).unwrap_or(flow.opened),
         };
         let id = id_of(&(flow.near(), flow.opened), &key.far);
         Some(Own { sum_db: sum.sum_db, origin: context.origin, opening: Opening { at, id } })
+    }
+
+    /// When the owner of a flow ended, if it was after the flow began.
+    fn gone_since(&self, flow: &Flow, owner: Owner) -> Option<Time> {
+        match owner {
+            Owner::Container(id) => self.ledger.container(&id)?.ended_since(flow.opened),
+            Owner::Unnamed(_) | Owner::Host => None,
+        }
     }
 
     /// Lookups that led nowhere, by a container that was told to go there with a raw client.
@@ -157,11 +168,9 @@ impl Engine {
         }
     }
 
-    /// A container that ended with 127: its image has no such program.
+    /// A container that ended with 127 or never came to run: its image has no such program.
     fn look_whether_run(&mut self, id: ContainerId, keys: &mut Keys) {
-        const NO_SUCH_PROGRAM: i32 = 127;
-        let exit_code = self.ledger.container(&id).and_then(Container::exit_code);
-        if exit_code == Some(NO_SUCH_PROGRAM) {
+        if self.ledger.container(&id).is_some_and(had_no_program) {
             let key = ChannelKey { owner: Owner::Container(id), far: Far::Nobody };
             self.channels.entry(key.clone()).or_default();
             keys.insert(key);
@@ -196,7 +205,8 @@ impl Engine {
         let (leading, own) = channel.leading(&self.flows)?;
         let opening = channel.earliest(&self.flows)?;
         let context = Context::of_flow(&self.ledger, leading, key.owner);
-        let session = channel.session(&self.flows, own.origin);
+        let gone = |flow: &Flow| self.gone_since(flow, key.owner);
+        let session = channel.session(&self.flows, own.origin, gone);
         let findings = judge_by_all(key, &session, &context);
         Some((verdict(findings, &context), opening))
     }
@@ -220,6 +230,9 @@ impl Engine {
     fn judge_nobody(&self, key: &ChannelKey) -> Option<(Verdict, Opening)> {
         let Owner::Container(id) = key.owner else { return None };
         let container = self.ledger.container(&id)?;
+        if !had_no_program(container) {
+            return None;
+        }
         let at = container.created().or(container.gone()).unwrap_or_default();
         let context = Context::of_container(&self.ledger, container, None, at);
         let findings = judge_by_all(key, &Session::default(), &context);
@@ -258,6 +271,11 @@ impl Engine {
             self.flows.set_keep(handle, Keep::Counted, self.clock);
         }
     }
+}
+
+fn had_no_program(container: &Container) -> bool {
+    const NO_SUCH_PROGRAM: i32 = 127;
+    container.exit_code() == Some(NO_SUCH_PROGRAM) || container.never_ran()
 }
 
 fn verdict(findings: Vec<Finding>, context: &Context<'_>) -> Verdict {

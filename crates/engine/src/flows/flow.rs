@@ -36,6 +36,15 @@ pub(crate) enum Keep {
     Counted,
 }
 
+/// How a flow was silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It was held open for long.
+    Held,
+    /// It soon ended.
+    Closed,
+}
+
 /// One flow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Flow {
@@ -65,8 +74,8 @@ pub(crate) struct Flow {
     pub excerpts: Vec<Excerpt>,
     /// Bursts below this index are known: two sources may tell the same capture.
     next_burst: u32,
-    /// How long nobody spoke, once it has ended.
-    silent_for: Span,
+    /// When nobody could speak any more.
+    ended: Time,
 }
 
 impl Flow {
@@ -92,7 +101,7 @@ impl Flow {
             far_bytes: 0,
             excerpts: Vec::new(),
             next_burst: 0,
-            silent_for: Span::ZERO,
+            ended: Time::NEVER,
         }
     }
 
@@ -122,9 +131,17 @@ impl Flow {
         self.established.is_some() && self.near_bytes == 0 && self.far_bytes == 0
     }
 
-    /// It was silent for long: it still is, or it was until it ended.
-    pub(crate) fn was_held_silent(&self) -> bool {
-        self.closed.is_none() || self.silent_for >= Span::from_millis(SILENT_MS)
+    /// Nobody has said anything, for long or until it ended. Of a container that is `gone` no end
+    /// of a flow is seen any more.
+    pub(crate) fn silence(&self, gone: Option<Time>) -> Option<Silence> {
+        let established = self.established.filter(|_| self.is_silent())?;
+        let end = gone.map_or(self.ended, |gone| gone.min(self.ended));
+        if end < Time::NEVER {
+            let is_long = end.since(established) >= Span::from_millis(SILENT_MS);
+            Some(if is_long { Silence::Held } else { Silence::Closed })
+        } else {
+            self.quiet_at.map(|_| Silence::Held)
+        }
     }
 
     /// Never accepted: refused, or nobody answered.
@@ -139,7 +156,7 @@ impl Flow {
 
     /// Whether a strategy may say something about it, going by what was seen on the wire alone.
     pub(crate) fn is_interesting(&self) -> bool {
-        self.is_outgoing() && (self.speaks() || self.quiet_at.is_some())
+        self.is_outgoing() && (self.speaks() || self.quiet_at.is_some() || self.is_silent())
     }
 
     /// Nothing was said that no grammar explains.
@@ -206,8 +223,7 @@ impl Flow {
         self.near_bytes = near.payload_bytes;
         self.far_bytes = far.payload_bytes;
         // Nobody closed an S1: it stayed open until the sensor lost sight of it.
-        let end = if fact.state == ConnState::S1 { at } else { fact.end };
-        self.silent_for = self.established.map_or(Span::ZERO, |from| end.since(from));
+        self.ended = if fact.state == ConnState::S1 { at } else { fact.end };
         if self.is_silent() || self.has_failed() || self.obeyed {
             self.quiet_at.get_or_insert(at);
         }

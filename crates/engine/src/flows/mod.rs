@@ -17,7 +17,7 @@ use observation::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) use flow::{Flow, Keep};
+pub(crate) use flow::{Flow, Keep, Silence};
 
 use self::protocols::ProtocolNames;
 use crate::alert::FlowView;

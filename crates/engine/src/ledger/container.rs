@@ -65,6 +65,8 @@ pub(crate) struct Container {
     started: Option<Time>,
     ended: Option<Time>,
     removed: Option<Time>,
+    /// A witness has seen it run, or end.
+    ran: bool,
     execs: VecDeque<Exec>,
     client: Option<RawClient>,
     workload: Workload,
@@ -122,6 +124,7 @@ impl Container {
             started: None,
             ended: None,
             removed: None,
+            ran: false,
             execs: VecDeque::new(),
             client: None,
             workload: Workload::default(),
@@ -165,6 +168,16 @@ impl Container {
             (Some(ended), Some(removed)) => Some(ended.min(removed)),
             (ended, removed) => ended.or(removed),
         }
+    }
+
+    /// When it ended, if that was at or after this time.
+    pub(crate) fn ended_since(&self, at: Time) -> Option<Time> {
+        [self.ended, self.removed].into_iter().flatten().filter(|end| *end >= at).min()
+    }
+
+    /// It was removed, and nobody has ever seen it run: its start failed.
+    pub(crate) const fn never_ran(&self) -> bool {
+        self.removed.is_some() && self.pid.value == 0 && !self.ran
     }
 
     pub(super) fn life(&self) -> Life {
@@ -319,6 +332,7 @@ impl Container {
         if rank != UNSAID && self.state.value != REMOVED {
             self.state.say(if rank == REMOVED { Time::NEVER } else { at }, rank);
         }
+        self.ran |= matches!(rank, RUNNING | PAUSED | EXITED);
         match state {
             ContainerState::Running => later(&mut self.started),
             ContainerState::Exited(code) => {

@@ -337,6 +337,28 @@ fn a_debugger_of_a_neighbour_is_below_medium() {
 }
 
 #[test]
+fn a_container_that_is_killed_ends_its_silence() {
+    let mut world = World::new();
+    let (it, talk) = client(&mut world, Mask::Open, false);
+    // With its namespace goes its socket: nobody sees the end of the flow.
+    world.talk(talk);
+    world.exit(&it, START_MS + 270, 137);
+    let alert = world.alert();
+    assert_eq!(alert.level, Level::Medium);
+    assert!(alert.evidence.iter().any(|term| term.observed.contains("closed without a word")));
+}
+
+#[test]
+fn a_container_that_never_came_to_run_is_info() {
+    let mut world = World::new();
+    let it = Box_ { pid: 0, ..Box_::throw_away(2, "telnet c2.example.com 4444") };
+    world.create(&it);
+    world.describe(&it, START_MS + 60);
+    world.state(&it, START_MS + 200, ContainerState::Removed);
+    assert_eq!(world.alert().level, Level::Info);
+}
+
+#[test]
 fn a_client_that_commands_in_no_known_grammar_is_silent() {
     let mut world = World::new();
     let (_, mut talk) = client(&mut world, Mask::Masked, true);
