@@ -3,6 +3,7 @@
 
 mod attribution;
 mod case;
+mod fixture;
 mod ordinary;
 mod played;
 mod watch;
@@ -34,7 +35,8 @@ pub(crate) struct Arguments {
     /// Medium.
     #[arg(long, value_name = "SECONDS")]
     ordinary: Option<u64>,
-    /// Records each case into a folder of this one, as `watch --record` does.
+    /// Records each case into a folder of this one, as `watch --record` does, and keeps of it what
+    /// concerns containers: a fixture.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// Takes the release build that is there, whatever it was built from.
@@ -111,6 +113,10 @@ fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
         let Some(watch) = own.as_ref().or(shared.as_ref()) else { continue };
         let played = played::play(lab, watch, case)?;
         failed += u32::from(!played.row(case));
+        if let (Some(folder), Some(watch)) = (&arguments.record, own) {
+            watch.stop()?;
+            fixture::clean(&folder.join(case.folder_name()))?;
+        }
     }
     if let Some(watch) = shared {
         println!("{}", watch.stop()?);
