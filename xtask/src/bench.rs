@@ -14,7 +14,8 @@ const ROUNDS: usize = 5;
 /// What is measured.
 #[derive(clap::Subcommand)]
 pub(crate) enum What {
-    /// Packets per second, CPU seconds and peak memory of `flows` and `scan` on two captures, beside
+    /// Packets per second, CPU seconds and peak memory of `flows` and `scan` on two captures,
+    /// beside
     /// `tcpdump -r FILE -w /dev/null` and `tshark -n -q -z conv,tcp`.
     Packets {
         /// Folder with mix.pcap and bulk.pcap, as the evaluation's mkcorpus makes them.
@@ -80,7 +81,8 @@ fn median(costs: &mut [Cost]) -> Cost {
     costs.get(costs.len() / 2).copied().unwrap_or(Cost { cpu_s: 0.0, wall_s: 0.0, peak_mb: 0.0 })
 }
 
-/// Runs it under `/usr/bin/time`-like accounting of our own: /proc's figures of waited-for children.
+/// Runs it under `/usr/bin/time`-like accounting of our own: /proc's figures of waited-for
+/// children.
 fn measure(line: &str) -> Result<Cost> {
     let before = children_cpu_s()?;
     let began = Instant::now();

@@ -249,7 +249,8 @@ impl Engine {
         }
     }
 
-    /// Notes a flow that has to be judged anew, if a strategy may say or has said anything about it.
+    /// Notes a flow that has to be judged anew, if a strategy may say or has said anything about
+    /// it.
     fn dirty(&self, handle: Handle, dirty: &mut Dirty) {
         let Some(flow) = self.flows.get(handle) else { return };
         if flow.keep != Keep::Loose || flow.asks_names || flow.is_interesting() {

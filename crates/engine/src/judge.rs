@@ -53,7 +53,8 @@ impl Engine {
     }
 
     /// Finds the owner of a flow and puts the flow into the channel where it belongs, if the
-    /// strategies say anything of it alone: whether they do decides what is remembered, and must not
+    /// strategies say anything of it alone: whether they do decides what is remembered, and must
+    /// not
     /// depend on what happens to be remembered.
     fn resolve(&mut self, handle: Handle, keys: &mut Keys) {
         let Some(flow) = self.flows.get(handle) else { return };

@@ -130,7 +130,8 @@ impl Nft {
     ///
     /// # Errors
     /// When the device is gone (`NotFound`), it is the host's and no veth, the cut stands already
-    /// (`AlreadyExists`), the kernel is older than 5.16, or without `CAP_NET_ADMIN`. Nothing has changed then.
+    /// (`AlreadyExists`), the kernel is older than 5.16, or without `CAP_NET_ADMIN`. Nothing has
+    /// changed then.
     pub fn cut_device(&mut self, name: &CutName, ifindex: u32) -> Result<()> {
         let doing = format!("cutting off interface {ifindex}");
         let gone = || Error::of(doing.clone(), io::ErrorKind::NotFound.into());

@@ -31,7 +31,8 @@ fn events() -> SocketEvents {
     SocketEvents::open(&Cgroups::probe().unwrap()).unwrap()
 }
 
-/// Held for writing by the test that floods every buffer, for reading by those that must lose nothing.
+/// Held for writing by the test that floods every buffer, for reading by those that must lose
+/// nothing.
 static FLOOD: RwLock<()> = RwLock::new(());
 
 /// What was heard of a cgroup until it has been quiet for a while.

@@ -1,4 +1,5 @@
-//! Without capabilities: each refusal says what is missing, so that the caller can go on without it.
+//! Without capabilities: each refusal says what is missing, so that the caller can go on without
+//! it.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests state facts the short way")]

@@ -1,4 +1,5 @@
-//! Runs a strategy's `attack.toml` against a watching Tidewaiter: real engine, real containers, real
+//! Runs a strategy's `attack.toml` against a watching Tidewaiter: real engine, real containers,
+//! real
 //! kernel, one row of the table after the other.
 
 mod attribution;

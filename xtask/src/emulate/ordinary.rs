@@ -139,7 +139,8 @@ impl Database {
             let ready = format!("ip netns exec {NAMESPACE} {POSTGRES}/pg_isready -h {FAR_END_V4}");
             if run::succeeds(&ready) {
                 run::output(&format!(
-                    "ip netns exec {NAMESPACE} {POSTGRES}/pgbench -i -q -h {FAR_END_V4} -U postgres postgres"
+                    "ip netns exec {NAMESPACE} {POSTGRES}/pgbench -i -q \
+                     -h {FAR_END_V4} -U postgres postgres"
                 ))?;
                 return Ok(this);
             }

@@ -9,8 +9,11 @@ use anyhow::{Context as _, Result};
 use super::engine::Engine;
 use crate::run;
 
-const BUSYBOX: &str = "COPY bin/busybox /bin/busybox\n\
-    RUN [\"/bin/busybox\",\"--install\",\"-s\",\"/bin\"]\nENV PATH=/bin:/usr/bin\nCMD [\"/bin/sh\"]\n";
+const BUSYBOX: &str = r#"COPY bin/busybox /bin/busybox
+RUN ["/bin/busybox","--install","-s","/bin"]
+ENV PATH=/bin:/usr/bin
+CMD ["/bin/sh"]
+"#;
 
 /// `alpine` (busybox, for the brief's own command), `twlab/tools` (bash, socat, netcat, also under
 /// other names), `twlab/bare` (a shell and nothing that could telnet).

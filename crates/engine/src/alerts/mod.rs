@@ -1,4 +1,5 @@
-//! Alerts: findings grouped by workload × far end, so that one incident is one alert that is revised.
+//! Alerts: findings grouped by workload × far end, so that one incident is one alert that is
+//! revised.
 //!
 //! An alert's id is that of the earliest opening among its channels, so it does not depend on the
 //! order in which sources were heard; what was told under an id goes where the id goes.

@@ -199,8 +199,10 @@ impl Ledger {
             if let Some(id) = self.containers.by_cgroup(socket.cgroup, opened) {
                 return Owner::Container(id);
             }
-            // The owner of a socket on the container's own veth is in its namespace: a helper of the
-            // runtime (Docker's resolver) at most. Anywhere else it is a process of the host, if there
+            // The owner of a socket on the container's own veth is in its namespace: a helper of
+            // the
+            // runtime (Docker's resolver) at most. Anywhere else it is a process of the host, if
+            // there
             // is a runtime that could have said otherwise.
             let is_known = !self.runtimes.is_empty() || place.port.is_of_host();
             if socket.cgroup != 0 && by_port.is_none() && is_known {

@@ -1,6 +1,7 @@
 //! Names that were asked for, by whom, and the addresses that they led to.
 //!
-//! On a user-defined network a container asks 127.0.0.11, and the query on its veth is the runtime's
+//! On a user-defined network a container asks 127.0.0.11, and the query on its veth is the
+//! runtime's
 //! own; it still carries the container's address, so it belongs to the container's place.
 
 use alloc::collections::VecDeque;

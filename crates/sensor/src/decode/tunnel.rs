@@ -1,4 +1,5 @@
-//! Tunnels: VXLAN (RFC 7348), GENEVE (RFC 8926), GRE (RFC 2784, 2890) and IP in IP (RFC 2003, 4213).
+//! Tunnels: VXLAN (RFC 7348), GENEVE (RFC 8926), GRE (RFC 2784, 2890) and IP in IP (RFC 2003,
+//! 4213).
 //!
 //! These are the only ports that mean something to the sensor, since a tunnel's header is too short
 //! to be told from chance. A packet whose inside is no IP packet is taken as it stands.

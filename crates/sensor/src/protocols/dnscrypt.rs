@@ -1,4 +1,5 @@
-//! DNSCrypt, by the query for a resolver's certificate: the DNSCrypt protocol, version 2, section 4.
+//! DNSCrypt, by the query for a resolver's certificate: the DNSCrypt protocol, version 2, section
+//! 4.
 //! What is encrypted afterwards has no shape of its own.
 
 use observation::{Side, Transport};

@@ -1,4 +1,5 @@
-//! Graphite's plaintext lines (`path value timestamp`) and StatsD's (`name:value|type`), over TCP or
+//! Graphite's plaintext lines (`path value timestamp`) and StatsD's (`name:value|type`), over TCP
+//! or
 //! UDP. The receiver never speaks.
 
 use observation::{Side, Transport};

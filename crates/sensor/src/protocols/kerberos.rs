@@ -1,4 +1,5 @@
-//! Kerberos 5, by the application tag, protocol version and message type in DER: RFC 4120, section 5.
+//! Kerberos 5, by the application tag, protocol version and message type in DER: RFC 4120, section
+//! 5.
 
 use observation::Transport;
 

@@ -1,4 +1,5 @@
-//! NetBIOS over TCP/IP: name service, datagrams and sessions, by their encoded names: RFC 1001, RFC 1002.
+//! NetBIOS over TCP/IP: name service, datagrams and sessions, by their encoded names: RFC 1001, RFC
+//! 1002.
 
 use observation::Transport;
 
@@ -18,7 +19,8 @@ fn probe(heads: Heads<'_>) -> Verdict {
     let datagrams = |bytes| datagram(bytes, |bytes| is_name_message(bytes) || is_datagram(bytes));
     match heads.transport {
         Transport::Udp => match two_sided(datagrams(heads.opener), datagrams(heads.answerer)) {
-            // Names are asked for and announced by broadcast, which nobody answers in the same flow.
+            // Names are asked for and announced by broadcast, which nobody answers in the same
+            // flow.
             Verdict::Proposed(_) if is_broadcast(heads.opener) => Verdict::Confirmed,
             verdict => verdict,
         },

@@ -1,4 +1,5 @@
-//! NTP, by mode and plausible fields of both sides: RFC 5905, section 7.3; RFC 9327; mode 7 of ntpd.
+//! NTP, by mode and plausible fields of both sides: RFC 5905, section 7.3; RFC 9327; mode 7 of
+//! ntpd.
 
 use observation::Side;
 

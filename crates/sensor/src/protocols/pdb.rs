@@ -1,4 +1,5 @@
-//! Python's debugger over TCP (rpdb and its like), by its prompt: the Python library reference, pdb.
+//! Python's debugger over TCP (rpdb and its like), by its prompt: the Python library reference,
+//! pdb.
 //!
 //! The *responder* is debugged and prompts, the originator types. A container that prompts to the
 //! far end that it connected to is no debugger, whatever its prompt says.

@@ -1,4 +1,5 @@
-//! QUIC, by the long header of a version that exists: RFC 8999, RFC 9000, section 17.2, RFC 9369, and
+//! QUIC, by the long header of a version that exists: RFC 8999, RFC 9000, section 17.2, RFC 9369,
+//! and
 //! Google's QUIC before them. A short header alone says nothing.
 
 use observation::Side;

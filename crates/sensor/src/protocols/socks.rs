@@ -1,4 +1,5 @@
-//! SOCKS, by the client's greeting and the server's choice: RFC 1928, RFC 1929, SOCKS 4 and 4a; then
+//! SOCKS, by the client's greeting and the server's choice: RFC 1928, RFC 1929, SOCKS 4 and 4a;
+//! then
 //! up to the point where the tunnel begins.
 
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! SSDP, by its search and its announcements over multicast: UPnP Device Architecture 2.0, section 1.
+//! SSDP, by its search and its announcements over multicast: UPnP Device Architecture 2.0, section
+//! 1.
 
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, datagram, start_line};

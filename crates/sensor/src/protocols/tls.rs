@@ -451,7 +451,8 @@ mod tests {
         of(&[hello.clone(), (S, b"id\n".to_vec())]).is_left_by_server();
         // No ServerHello before the data.
         of(&[hello.clone(), (S, record(23, &[0x91; 40]))]).is_left_by_server();
-        // What a client sends to a server that was not captured cannot be judged, unless it is readable.
+        // What a client sends to a server that was not captured cannot be judged, unless it is
+        // readable.
         let story = of(&[hello.clone(), (C, record(23, &[0x91; 40]))]);
         assert_eq!((story.left, story.grammars[1]), (None, Grammar::Unchecked));
         of(&[hello.clone(), (C, record(23, SHELL))]).is_left_by_client();

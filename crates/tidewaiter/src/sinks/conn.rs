@@ -1,4 +1,5 @@
-//! Conversations, one a line: for people, or in the words of Zeek's `conn.log` in JSON, so that what reads Zeek
+//! Conversations, one a line: for people, or in the words of Zeek's `conn.log` in JSON, so that
+//! what reads Zeek
 //! reads this: <https://docs.zeek.org/en/master/logs/conn.html>.
 //!
 //! Beside Zeek's fields: `ja4`, `community_id`, `port` (the capture port) and `flaws`.

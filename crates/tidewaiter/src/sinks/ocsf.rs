@@ -52,7 +52,7 @@ pub(super) fn detection_finding(alert: &Alert, occasion: Occasion) -> Value {
             "uid": format!("{}.{}", alert.id, alert.revision),
         },
         "finding_info": finding_info(alert),
-        "evidences": alert.subjects.iter().map(|subject| evidence(subject, alert)).collect::<Vec<_>>(),
+        "evidences": evidences(alert),
         "observables": observables(alert),
         "unmapped": { "tidewaiter": {
             "sum_db": alert.sum_db,
@@ -107,6 +107,10 @@ fn named(id: &str) -> Value {
         Some(name) => json!({ "uid": id, "name": name }),
         None => json!({ "uid": id }),
     }
+}
+
+fn evidences(alert: &Alert) -> Vec<Value> {
+    alert.subjects.iter().map(|subject| evidence(subject, alert)).collect()
 }
 
 /// One accused and the far end: nothing that is not accused stands here.

@@ -26,7 +26,8 @@ enum Framing {
 
 /// A response whose head has been read and whose body is being read.
 ///
-/// An error of kind `WouldBlock` or `TimedOut` from the stream loses nothing: the next call goes on.
+/// An error of kind `WouldBlock` or `TimedOut` from the stream loses nothing: the next call goes
+/// on.
 #[derive(Debug)]
 pub(super) struct Response<S> {
     /// The status code.

@@ -91,7 +91,8 @@ impl RuntimeApi {
         Self { socket: socket.into(), timeout: ANSWER_TIMEOUT }
     }
 
-    /// The sockets of this machine: `$DOCKER_HOST` alone where it names a Unix socket, else those of
+    /// The sockets of this machine: `$DOCKER_HOST` alone where it names a Unix socket, else those
+    /// of
     /// Docker and Podman that exist.
     pub(crate) fn discover() -> Vec<Self> {
         let host = std::env::var("DOCKER_HOST").unwrap_or_default();
@@ -137,7 +138,8 @@ impl RuntimeApi {
         ))
     }
 
-    /// `GET /containers/ID/logs`: the last `line_count_max` lines of both streams, with times. Where
+    /// `GET /containers/ID/logs`: the last `line_count_max` lines of both streams, with times.
+    /// Where
     /// the container has no TTY, Docker frames them (8 bytes: stream, 0, 0, 0, length).
     pub(crate) fn logs(&self, container: &str, line_count_max: u32) -> Result<RawAnswer, ApiError> {
         let path = format!(
@@ -185,7 +187,8 @@ impl RuntimeApi {
         read_answer(checked(Response::read_head(stream)?)?, oversize)
     }
 
-    /// Sends the request; the stream's reads end at the deadline. The socket is the same connection.
+    /// Sends the request; the stream's reads end at the deadline. The socket is the same
+    /// connection.
     fn request(&self, path: &str) -> Result<(Deadline, UnixStream), ApiError> {
         let stream = connect(&self.socket)?;
         let socket = stream.try_clone().map_err(ApiError::Broken)?;
