@@ -16,7 +16,7 @@ use crate::flows::{Flows, Handle, Keep};
 use crate::health::{Destinations, Health};
 use crate::judge::Dirty;
 use crate::ledger::{
-    ADDRESS_COUNT_MAX, Asked, ByHand, LATE_MS_MAX, Ledger, Outcome, Owner, Touched,
+    ADDRESS_COUNT_MAX, Asked, ByHand, LATE_MS_MAX, Ledger, Outcome, Owner, STAMP_MS_MAX, Touched,
 };
 use crate::limits::Limits;
 use crate::strategies::all as all_strategies;
@@ -280,11 +280,14 @@ impl Engine {
             addresses: addresses.take(ADDRESS_COUNT_MAX).collect(),
             outcome,
         };
-        self.ledger.asked(place, asked);
         // Flows that the name led to may be known already: the answer is told when it is complete.
         for handle in self.flows.of_place(place, fact.asked_at) {
-            self.dirty(handle, dirty);
+            let far = self.flows.get(handle).map(|flow| flow.far().address);
+            if far.is_some_and(|far| asked.addresses.contains(&far)) {
+                self.dirty(handle, dirty);
+            }
         }
+        self.ledger.asked(place, asked);
         self.dirty(handle, dirty);
     }
 
@@ -308,7 +311,8 @@ impl Engine {
         if by_hand == ByHand::Yes {
             self.touched_places(id, dirty);
         }
-        let since = at - Span::from_millis(LATE_MS_MAX);
+        // It can have to do only with what was opened after it began.
+        let since = at - Span::from_millis(STAMP_MS_MAX);
         for handle in self.handles_of(Owner::Container(id)) {
             if self.flows.get(handle).is_some_and(|flow| flow.opened >= since) {
                 self.dirty(handle, dirty);

@@ -26,7 +26,7 @@ pub(crate) use actors::Client;
 pub(crate) use container::{Container, Exec, Workload};
 pub(crate) use names::{ADDRESS_COUNT_MAX, Asked, Outcome, Place};
 pub(crate) use places::Thing;
-pub(crate) use processes::Process;
+pub(crate) use processes::{Process, STAMP_MS_MAX};
 pub(crate) use sockets::{SocketOwner, Tuple};
 
 use actors::Actors;

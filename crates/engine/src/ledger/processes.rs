@@ -17,7 +17,7 @@ use crate::limits::Limits;
 /// Programs that one pid has executed which are remembered.
 const PROGRAM_COUNT_MAX: usize = 8;
 /// An execution may be stamped this much later than the first socket call that it makes.
-const STAMP_MS_MAX: u64 = 50;
+pub(crate) const STAMP_MS_MAX: u64 = 50;
 /// How far up the parents are followed.
 const DEPTH_MAX: usize = 32;
 /// Processes of one cgroup among which its only one is looked for.

@@ -9,6 +9,10 @@
 )]
 
 mod attribution;
+mod busy;
+mod flood;
+mod properties;
+mod rename;
 mod table;
 mod talk;
 mod world;
