@@ -156,8 +156,8 @@ impl Engine {
             self.clock = self.clock.max(next);
             let mut dirty = Dirty::default();
             for handle in self.silent.due(self.clock) {
-                if let Some(flow) = self.flows.get_mut(handle) {
-                    flow.look_whether_silent(self.clock);
+                let flow = self.flows.get_mut(handle);
+                if flow.is_some_and(|flow| flow.look_whether_silent(self.clock)) {
                     self.dirty(handle, &mut dirty);
                 }
             }

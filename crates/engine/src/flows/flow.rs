@@ -229,10 +229,12 @@ impl Flow {
         }
     }
 
-    /// Nobody may have spoken for `SILENT_MS`.
-    pub(crate) fn look_whether_silent(&mut self, clock: Time) {
-        if self.closed.is_none() && self.is_silent() {
+    /// Whether nobody has spoken since it was accepted, `SILENT_MS` ago.
+    pub(crate) fn look_whether_silent(&mut self, clock: Time) -> bool {
+        let is_silent = self.closed.is_none() && self.is_silent();
+        if is_silent {
             self.quiet_at.get_or_insert(clock);
         }
+        is_silent
     }
 }
