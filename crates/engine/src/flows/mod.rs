@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use flow::{Flow, Keep, Silence};
 
-use self::protocols::ProtocolNames;
+use self::protocols::{ProtocolNames, Protocols};
 use crate::alert::FlowView;
 use crate::ledger::{LATE_MS_MAX, Place, Thing};
 use crate::limits::Limits;
@@ -74,6 +74,7 @@ pub(crate) struct Flows {
     /// Closed flows and when they may be forgotten.
     fading: Timers,
     names: ProtocolNames,
+    latest: (FlowId, Handle),
     flow_count_max: usize,
     flow_per_place_count_max: usize,
     evicted_count: u64,
@@ -91,6 +92,7 @@ impl Flows {
             ports_of: BTreeSet::new(),
             fading: Timers::default(),
             names: ProtocolNames::default(),
+            latest: (FlowId(0), Handle { slot: NONE, serial: 0 }),
             flow_count_max: limits.flow_count_max.min(NONE as usize - 1),
             flow_per_place_count_max: limits.flow_per_place_count_max,
             evicted_count: 0,
@@ -147,14 +149,14 @@ impl Flows {
 
     /// Takes a burst in; gives the flow where a verdict may change.
     pub(crate) fn burst(&mut self, at: Time, burst: &Burst<'_>) -> Option<Handle> {
-        // Telnet (RFC 854) carries free text between its options: it excuses nobody.
-        let flow = self.find(burst.flow).and_then(|handle| self.get(handle));
-        let is_telnet = flow.is_some_and(|flow| self.names.has(flow.protocols, TELNET));
+        let telnet = self.names.find(TELNET);
+        let (handle, flow) = self.known(burst.flow)?;
+        let is_telnet = telnet.is_some_and(|telnet| flow.protocols.has(telnet));
         let grammar = match burst.grammar {
+            // Telnet (RFC 854) carries free text between its options: it excuses nobody.
             Grammar::Unchecked if is_telnet => Grammar::None,
             grammar => grammar,
         };
-        let (handle, flow) = self.known(burst.flow)?;
         if matches!(burst.grammar, Grammar::Obeyed | Grammar::Unchecked) {
             flow.roles.claim();
         }
@@ -170,16 +172,15 @@ impl Flows {
 
     /// The flow has ended: it is remembered until late word about it can no longer come.
     pub(crate) fn close(&mut self, at: Time, fact: &FlowClosed<'_>) -> Option<Handle> {
+        let mut numbers = Protocols::default();
         for protocol in &fact.protocols {
-            let number = self.names.number(protocol);
-            if let (Some((_, flow)), Some(number)) = (self.known(fact.flow), number) {
-                flow.protocols.add(number);
-            }
+            self.names.number(protocol).into_iter().for_each(|number| numbers.add(number));
         }
         let (handle, flow) = self.known(fact.flow)?;
         if flow.closed.is_some() {
             return None;
         }
+        flow.protocols.add_all(numbers);
         flow.close(at, fact);
         self.fade_from(at, handle);
         Some(handle)
@@ -302,12 +303,18 @@ impl Flows {
         Some(Handle { slot: number, serial: slot.serial })
     }
 
+    /// Facts about one flow mostly come together: the latest one is found without a search.
     fn known(&mut self, id: FlowId) -> Option<(Handle, &mut Flow)> {
-        let handle = self.find(id);
-        if handle.is_none() {
+        let handle = if self.latest.0 == id && self.get(self.latest.1).is_some() {
+            Some(self.latest.1)
+        } else {
+            self.find(id)
+        };
+        let Some(handle) = handle else {
             self.unknown_count += 1;
-        }
-        let handle = handle?;
+            return None;
+        };
+        self.latest = (id, handle);
         self.get_mut(handle).map(|flow| (handle, flow))
     }
 

@@ -30,6 +30,14 @@ impl Protocols {
         self.numbers.into_iter().take(usize::from(self.count))
     }
 
+    pub(super) fn has(self, number: u8) -> bool {
+        self.numbers().any(|known| known == number)
+    }
+
+    pub(super) fn add_all(&mut self, others: Self) {
+        others.numbers().for_each(|number| self.add(number));
+    }
+
     pub(super) fn add(&mut self, number: u8) {
         if self.numbers().any(|known| known == number) {
             return;
@@ -44,19 +52,15 @@ impl Protocols {
 impl ProtocolNames {
     /// The number of a name. A name too many, or too long to be one, is counted and has none.
     pub(super) fn number(&mut self, name: &str) -> Option<u8> {
-        let known = self.names.iter().position(|known| known == name);
-        let number = match known {
-            Some(number) => number,
-            None if self.names.len() < NAME_COUNT_MAX && name.len() <= NAME_BYTES_MAX => {
-                self.names.push(String::from(name));
-                self.names.len() - 1
-            }
-            None => {
-                self.refused_count += 1;
-                return None;
-            }
-        };
-        u8::try_from(number).ok()
+        if let Some(known) = self.find(name) {
+            return Some(known);
+        }
+        if self.names.len() >= NAME_COUNT_MAX || name.len() > NAME_BYTES_MAX {
+            self.refused_count += 1;
+            return None;
+        }
+        self.names.push(String::from(name));
+        u8::try_from(self.names.len() - 1).ok()
     }
 
     pub(crate) fn of(&self, protocols: Protocols) -> impl Iterator<Item = &str> {
@@ -66,8 +70,10 @@ impl ProtocolNames {
             .filter_map(|number| self.names.get(usize::from(number)).map(String::as_str))
     }
 
-    pub(super) fn has(&self, protocols: Protocols, name: &str) -> bool {
-        self.of(protocols).any(|known| known == name)
+    /// The number of a name, if it was ever told.
+    pub(super) fn find(&self, name: &str) -> Option<u8> {
+        let number = self.names.iter().position(|known| known == name)?;
+        u8::try_from(number).ok()
     }
 
     pub(super) const fn refused_count(&self) -> u64 {
