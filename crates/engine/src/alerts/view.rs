@@ -182,7 +182,11 @@ impl Surroundings<'_> {
     }
 
     fn prevalence(&self, key: &ChannelKey) -> Prevalence {
-        let subject_total = self.ledger.container_total().max(self.destinations.place_total());
+        // Without a runtime source the places are all that can be counted.
+        let subject_total = match self.ledger.container_total() {
+            0 => self.destinations.place_total(),
+            containers => containers,
+        };
         let workload_total = self.ledger.workload_total().max(1);
         let Far::Endpoint(transport, endpoint) = key.far else {
             return Prevalence {
