@@ -166,6 +166,7 @@ impl Manifest {
         if largest != watched.last.counted {
             watched.last.counted = largest;
             watched.still_since = at;
+            watched.move_on();
         }
     }
 
@@ -194,9 +195,7 @@ impl Manifest {
         watched.last = sample;
         if moved {
             watched.still_since = sample.at;
-            if watched.standing == Standing::Exact {
-                watched.standing = Standing::Moving;
-            }
+            watched.move_on();
             return None;
         }
         // The counters were the same before, so all that they count has left the ring since.
@@ -261,6 +260,13 @@ impl Manifest {
 }
 
 impl Watched {
+    /// What was equal is no longer compared.
+    fn move_on(&mut self) {
+        if self.standing == Standing::Exact {
+            self.standing = Standing::Moving;
+        }
+    }
+
     /// It was in another namespace meanwhile: what it counted there is not ours to compare.
     fn return_with(&mut self, at: Time, counted: PortTraffic) {
         let elsewhere = difference(counted, self.last.counted);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use observation::{
@@ -15,6 +16,9 @@ use super::{RecordCounts, Stop, Voice, be_on_time};
 use crate::timestamp;
 
 const WAIT: Duration = Duration::from_millis(250);
+const REST: Duration = Duration::from_millis(1);
+/// Events taken before the stop flag is looked at.
+const BATCH_COUNT_MAX: usize = 1 << 16;
 /// A machine has some hundred.
 const HOST_CGROUP_COUNT_MAX: usize = 4096;
 
@@ -44,7 +48,17 @@ pub(crate) fn follow(voice: &Voice, reader: &ProcessReader, counts: &RecordCount
             voice.stand(SourceKind::SocketEvents, SourceState::Closed, &error.to_string());
             return;
         }
-        let read = events.drain(|event| take.event(event));
+        let mut read = 0;
+        // The first event is taken at once, since its process may be gone in a moment. Where one
+        // follows the other, each of them would wake us anew, at its sender's cost.
+        loop {
+            let fresh = events.drain(|event| take.event(event));
+            read += fresh;
+            if fresh == 0 || read > BATCH_COUNT_MAX {
+                break;
+            }
+            thread::sleep(REST);
+        }
         counts.read.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
         counts.not_understood.store(events.not_understood_count(), Ordering::Relaxed);
         let lost_now = events.lost_count().unwrap_or(lost);
