@@ -242,16 +242,20 @@ impl Worker {
     /// The interface that a macvlan network lies on, where the container is on one.
     fn macvlan_parent(&self, details: &Value) -> Option<String> {
         let networks = details.pointer("/NetworkSettings/Networks")?.as_object()?;
-        networks.values().find_map(|endpoint| {
-            let id = endpoint.get("NetworkID")?.as_str().filter(|id| !id.is_empty())?;
+        networks.iter().find_map(|(name, endpoint)| {
+            let id = endpoint.get("NetworkID").and_then(Value::as_str).unwrap_or_default();
             if let Some(known) = lock(&self.known).macvlan_parents.get(id) {
                 return known.clone();
             }
-            let network = self.api.network(id).ok()?;
+            // Before it has started, only the network's name is there, and a name may be given to
+            // another network later.
+            let network = self.api.network(if id.is_empty() { name } else { id }).ok()?;
             let driver = network.get("Driver").and_then(Value::as_str);
             let parent = network.pointer("/Options/parent").and_then(Value::as_str);
             let parent = (driver == Some("macvlan")).then(|| parent.unwrap_or("").to_owned());
-            remember(&mut lock(&self.known).macvlan_parents, id, parent.clone());
+            if !id.is_empty() {
+                remember(&mut lock(&self.known).macvlan_parents, id, parent.clone());
+            }
             parent
         })
     }
