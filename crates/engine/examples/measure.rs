@@ -1,5 +1,7 @@
 //! Runs ordinary TLS flows through the engine and prints what one costs:
-//! `cargo run --release -p engine --example measure -- [FLOWS] [FLOWS_PER_SECOND]`.
+//! `cargo run --release -p engine --example measure -- [FLOWS] [FLOWS_PER_SECOND] [KIND]`,
+//! where KIND is 0 for TLS, 1 for TLS with socket events, 2 for text of no known grammar in which
+//! the far end commands.
 
 use std::borrow::Cow;
 use std::fs;
@@ -10,7 +12,8 @@ use observation::{
     Burst, Certainty, ConnState, ContainerFact, ContainerId, ContainerState, Counts, Echo,
     Endpoint, Fact, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey, FlowOpened, Grammar,
     LocalSide, Network, NetworkAttached, Observation, PortId, Privilege, ProtocolIdentified,
-    Runtime, Shape, Side, SourceId, Span, Tail, Time, TlsHello, Transport,
+    Runtime, Shape, Side, SocketOpened, SocketTuple, SourceId, Span, Tail, Time, TlsHello,
+    Transport,
 };
 
 const CONTAINERS: u64 = 50;
@@ -22,6 +25,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().unwrap_or(1));
     let flows = arguments.next().unwrap_or(1_000_000);
     let per_second = arguments.next().unwrap_or(10_000).max(1);
+    let kind = arguments.next().unwrap_or(0);
     let mut engine = Engine::new(Limits::default());
     let mut alerts = 0_u64;
     let gap = 1_000_000_000 / per_second;
@@ -36,7 +40,7 @@ fn main() {
             engine.observe(&told, &mut |_| alerts += 1);
         };
         if number < flows {
-            open(number, (number + 100) * gap, &mut tell);
+            open(kind, number, (number + 100) * gap, &mut tell);
         }
         if let Some(old) = number.checked_sub(UNDER_WAY) {
             close(old, (old + 100) * gap, (number + 100) * gap, &mut tell);
@@ -75,11 +79,21 @@ fn key(number: u64) -> FlowKey {
     }
 }
 
-fn open(number: u64, at: u64, tell: &mut impl FnMut(u64, u64, Fact<'_>)) {
+fn open(kind: u64, number: u64, at: u64, tell: &mut impl FnMut(u64, u64, Fact<'_>)) {
     let flow = id(number);
-    let opened = FlowOpened { flow, key: key(number), local: LocalSide::Originator };
+    let key = key(number);
+    if kind == 1 {
+        sockets(number, key, at, tell);
+    }
+    let opened = FlowOpened { flow, key, local: LocalSide::Originator };
     tell(at, 0, Fact::FlowOpened(opened));
     tell(at + 1000, 1, Fact::FlowEstablished(FlowEstablished { flow }));
+    if kind == 2 {
+        tell(at + 3000, 2, Fact::Burst(text(flow, 0, Side::Responder, at + 2000, b"id\n")));
+        let answer = b"uid=0(root) gid=0(root)\n";
+        tell(at + 4000, 3, Fact::Burst(text(flow, 1, Side::Originator, at + 3000, answer)));
+        return;
+    }
     let protocol = Cow::Borrowed("tls");
     let certainty = Certainty::Proposed(Side::Originator);
     tell(at + 2000, 2, Fact::ProtocolIdentified(ProtocolIdentified { flow, protocol, certainty }));
@@ -92,6 +106,21 @@ fn open(number: u64, at: u64, tell: &mut impl FnMut(u64, u64, Fact<'_>)) {
     tell(at + 2000, 3, Fact::TlsHello(hello));
     tell(at + 3000, 4, Fact::Burst(burst(flow, 0, Side::Originator, at + 2000)));
     tell(at + 4000, 5, Fact::Burst(burst(flow, 1, Side::Responder, at + 3000)));
+}
+
+fn sockets(number: u64, key: FlowKey, at: u64, tell: &mut impl FnMut(u64, u64, Fact<'_>)) {
+    let (cookie, transport, remote) = (number + 1, key.transport, key.responder);
+    let cgroup = 500 + number % CONTAINERS;
+    let opened = SocketOpened { cookie, cgroup, pid: 100, transport, remote };
+    tell(at, 0, Fact::SocketOpened(opened));
+    let tuple = SocketTuple { cookie, cgroup, transport, local: key.originator, remote };
+    tell(at, 0, Fact::SocketTuple(tuple));
+}
+
+fn text(flow: FlowId, index: u32, side: Side, at: u64, said: &'static [u8]) -> Burst<'static> {
+    let like = burst(flow, index, side, at);
+    let shape = Shape { printable_percent: 100, ..like.shape };
+    Burst { shape, grammar: Grammar::None, excerpt: Cow::Borrowed(said), ..like }
 }
 
 fn burst(flow: FlowId, index: u32, side: Side, at: u64) -> Burst<'static> {

@@ -253,6 +253,10 @@ impl Engine {
     /// it.
     fn dirty(&self, handle: Handle, dirty: &mut Dirty) {
         let Some(flow) = self.flows.get(handle) else { return };
+        // A conversation in a known grammar concerns us only when a raw client holds it.
+        if flow.keep == Keep::Loose && flow.is_explained() && !self.ledger.has_any_client() {
+            return;
+        }
         if flow.keep != Keep::Loose || flow.asks_names || flow.is_interesting() {
             dirty.insert((flow.opened, self.flows.id(handle), handle));
         }

@@ -12,11 +12,15 @@ pub(crate) struct Fair<G: Ord, K: Ord, V> {
     entries: BTreeMap<K, Entry<G, V>>,
     /// The entries of each group by age.
     groups: BTreeMap<G, BTreeMap<u64, K>>,
+    /// Groups by their size, in steps: who has some entries more than another is as good as equal.
     by_size: BTreeSet<(usize, G)>,
     next_age: u64,
     count_max: usize,
     evicted_count: u64,
 }
+
+/// Sizes are told apart in so many steps.
+const SIZE_STEPS: usize = 256;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry<G, V> {
@@ -53,13 +57,13 @@ impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
         make: impl FnOnce() -> V,
     ) -> (Option<&mut V>, Option<(K, V)>) {
         let mut evicted = None;
-        if !self.entries.contains_key(&key) {
-            if self.entries.len() >= self.count_max {
-                evicted = self.evict();
-            }
-            let age = self.next_age;
+        if self.entries.len() >= self.count_max && !self.entries.contains_key(&key) {
+            evicted = self.evict();
+        }
+        let (age, count) = (self.next_age, self.entries.len());
+        self.entries.entry(key.clone()).or_insert_with(|| Entry { group, age, value: make() });
+        if self.entries.len() > count {
             self.next_age += 1;
-            self.entries.insert(key.clone(), Entry { group, age, value: make() });
             self.resize(group, |entries| entries.insert(age, key.clone()));
         }
         (self.entries.get_mut(&key).map(|entry| &mut entry.value), evicted)
@@ -89,14 +93,21 @@ impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
     }
 
     fn resize<R>(&mut self, group: G, change: impl FnOnce(&mut BTreeMap<u64, K>) -> R) {
+        let step = self.count_max / SIZE_STEPS + 1;
         let entries = self.groups.entry(group).or_default();
-        self.by_size.remove(&(entries.len(), group));
+        let before = (!entries.is_empty()).then(|| entries.len() / step);
         change(entries);
-        if entries.is_empty() {
+        let after = (!entries.is_empty()).then(|| entries.len() / step);
+        if after.is_none() {
             self.groups.remove(&group);
-        } else {
-            self.by_size.insert((entries.len(), group));
         }
+        if before == after {
+            return;
+        }
+        if let Some(size) = before {
+            self.by_size.remove(&(size, group));
+        }
+        self.by_size.extend(after.map(|size| (size, group)));
     }
 }
 

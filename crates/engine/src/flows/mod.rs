@@ -6,6 +6,7 @@
 mod flow;
 mod hash;
 mod protocols;
+mod tuple;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -23,6 +24,7 @@ use hash::tuple_hash;
 pub(crate) use flow::{Flow, Keep, Silence};
 
 use self::protocols::{ProtocolNames, Protocols};
+use self::tuple::hash_of;
 use crate::alert::FlowView;
 use crate::ledger::{LATE_MS_MAX, Place, Thing};
 use crate::limits::Limits;
@@ -128,7 +130,7 @@ impl Flows {
         }
         let flow = Flow::new(at, fact);
         let place = flow.place();
-        let hash = tuple_hash(flow.transport(), flow.near(), flow.far());
+        let hash = hash_of(flow.transport(), flow.near(), flow.far());
         self.make_room(place);
         let number = self.take_slot()?;
         self.by_id.insert(fact.flow, number);
@@ -266,7 +268,7 @@ impl Flows {
         near: Endpoint,
         far: Endpoint,
     ) -> impl Iterator<Item = Handle> {
-        let hash = tuple_hash(transport, near, far);
+        let hash = hash_of(transport, near, far);
         let numbers = self.by_tuple.range((hash, 0)..=(hash, NONE)).map(|(_, number)| *number);
         numbers.filter_map(move |number| {
             let handle = self.handle(number)?;
@@ -366,7 +368,7 @@ impl Flows {
     pub(crate) fn forget(&mut self, handle: Handle) {
         let Some(flow) = self.get(handle) else { return };
         let (place, keep, id) = (flow.place(), flow.keep, self.id(handle));
-        let hash = tuple_hash(flow.transport(), flow.near(), flow.far());
+        let hash = hash_of(flow.transport(), flow.near(), flow.far());
         self.unlink(place, handle.slot, keep);
         self.by_id.remove(&id);
         self.by_tuple.remove(&(hash, handle.slot));

@@ -80,6 +80,8 @@ pub(crate) struct Ledger {
     sockets: Sockets,
     names: Names,
     actors: Actors,
+    /// A raw client was seen somewhere: most hosts never see one.
+    client_seen: bool,
     /// Runtimes that deliver: without one, a cgroup of no container means nothing.
     runtimes: BTreeSet<SourceId>,
 }
@@ -93,12 +95,21 @@ impl Ledger {
             sockets: Sockets::new(limits),
             names: Names::new(limits),
             actors: Actors::new(limits),
+            client_seen: false,
             runtimes: BTreeSet::new(),
         }
     }
 
     /// Takes in what tells of containers, processes and sockets. Flow facts are the engine's.
     pub(crate) fn observe(&mut self, observation: &Observation<'_>) -> Touched {
+        let touched = self.take(observation);
+        if let Touched::Container(id) = touched {
+            self.client_seen |= self.has_client(&id);
+        }
+        touched
+    }
+
+    fn take(&mut self, observation: &Observation<'_>) -> Touched {
         let at = observation.at;
         match &observation.fact {
             Fact::Container(fact) => {
@@ -122,7 +133,7 @@ impl Ledger {
             }
             Fact::ProcessStarted(fact) => {
                 self.actors.observe(at, fact);
-                self.processes.started(at, fact);
+                self.client_seen |= self.processes.started(at, fact);
                 let by_cgroup = || self.containers.by_cgroup(fact.cgroup, at);
                 let Some(id) = fact.container.or_else(by_cgroup) else { return Touched::Nothing };
                 Touched::Program(id, self.is_by_hand(id, fact.process.pid, at))
@@ -160,6 +171,11 @@ impl Ledger {
         if let Some(id) = evicted {
             self.places.forget(id);
         }
+    }
+
+    /// Whether a raw client was ever seen anywhere or asked for.
+    pub(crate) const fn has_any_client(&self) -> bool {
+        self.client_seen
     }
 
     /// Whether a raw client was ever seen in it or asked for.

@@ -105,14 +105,16 @@ impl Processes {
         }
     }
 
-    pub(super) fn started(&mut self, at: Time, fact: &ProcessStarted<'_>) {
+    /// Takes an execution in; `true` where it is a raw client's.
+    pub(super) fn started(&mut self, at: Time, fact: &ProcessStarted<'_>) -> bool {
         let pid = fact.process.pid;
         let process = read(at, fact);
         let home = process.home;
-        if process.client.is_some() {
+        let is_client = process.client.is_some();
+        if is_client {
             self.client_homes.entry((), home, || ());
         }
-        let (Some(programs), _) = self.by_pid.entry(home, pid, Vec::new) else { return };
+        let (Some(programs), _) = self.by_pid.entry(home, pid, Vec::new) else { return is_client };
         let place = programs.partition_point(|known| known.from <= at);
         // What was read of the same execution twice is merged: the fuller word stays.
         if let Some(same) = place.checked_sub(1).and_then(|index| programs.get_mut(index))
@@ -136,6 +138,7 @@ impl Processes {
             }
             pids.push_back(pid);
         }
+        is_client
     }
 
     /// Whether a raw client has ever run in this container.

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use observation::{Endpoint, FlowKey, LocalSide, SocketOpened, SocketTuple, Time, Transport};
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,48 @@ struct Seen {
 }
 
 pub(crate) type Tuple = (Transport, Endpoint, Endpoint);
-type Call = (Transport, Endpoint, u64);
+
+/// A tuple as three numbers, which are compared faster than its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct TupleKey(u64, u128, u128);
+
+/// A cgroup and where it calls, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct CallKey(u64, u128, u64);
+
+impl TupleKey {
+    fn of((transport, near, far): Tuple) -> Self {
+        let (near_family, near_bits) = bits(near.address);
+        let (far_family, far_bits) = bits(far.address);
+        let ports = u64::from(near.port) << 16 | u64::from(far.port);
+        let kind = number(transport) << 2 | near_family << 1 | far_family;
+        Self(ports << 32 | kind, far_bits, near_bits)
+    }
+}
+
+impl CallKey {
+    fn of(transport: Transport, far: Endpoint, cgroup: u64) -> Self {
+        let (family, far_bits) = bits(far.address);
+        Self(u64::from(far.port) << 32 | number(transport) << 1 | family, far_bits, cgroup)
+    }
+}
+
+fn bits(address: IpAddr) -> (u64, u128) {
+    match address {
+        IpAddr::V4(address) => (0, u128::from(address.to_bits())),
+        IpAddr::V6(address) => (1, address.to_bits()),
+    }
+}
+
+/// Tells transports apart: the known ones lie beyond what an IP protocol's number can be.
+const fn number(transport: Transport) -> u64 {
+    match transport {
+        Transport::Other(number) => number as u64,
+        Transport::Tcp => 256,
+        Transport::Udp => 257,
+        Transport::Icmp => 258,
+    }
+}
 
 /// Tuples of one cgroup that are looked at again when it turns out to be a container's.
 const PER_CGROUP_COUNT_MAX: usize = 64;
@@ -50,8 +92,8 @@ const PER_CGROUP_COUNT_MAX: usize = 64;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sockets {
     by_cookie: Fair<u64, u64, Opened>,
-    by_tuple: Fair<u64, Tuple, Vec<Seen>>,
-    by_call: Fair<u64, Call, Vec<Opened>>,
+    by_tuple: Fair<u64, TupleKey, Vec<Seen>>,
+    by_call: Fair<u64, CallKey, Vec<Opened>>,
     latest: Fair<(), u64, VecDeque<Tuple>>,
     evicted_count: u64,
 }
@@ -72,7 +114,7 @@ impl Sockets {
         if let (Some(known), _) = self.by_cookie.entry(fact.cgroup, fact.cookie, || opened) {
             *known = opened;
         }
-        let call = (fact.transport, fact.remote, fact.cgroup);
+        let call = CallKey::of(fact.transport, fact.remote, fact.cgroup);
         let (Some(calls), _) = self.by_call.entry(fact.cgroup, call, Vec::new) else { return };
         if !calls.iter().any(|known| known.cookie == fact.cookie && known.at == at) {
             if calls.len() >= SAME_COUNT_MAX {
@@ -86,7 +128,7 @@ impl Sockets {
     pub(super) fn tuple(&mut self, at: Time, fact: &SocketTuple) {
         let seen = Seen { at, cookie: fact.cookie, cgroup: fact.cgroup };
         let tuple = (fact.transport, fact.local, fact.remote);
-        if let (Some(all), _) = self.by_tuple.entry(fact.cgroup, tuple, Vec::new) {
+        if let (Some(all), _) = self.by_tuple.entry(fact.cgroup, TupleKey::of(tuple), Vec::new) {
             if all.len() >= SAME_COUNT_MAX {
                 all.remove(0);
                 self.evicted_count += 1;
@@ -117,7 +159,7 @@ impl Sockets {
             LocalSide::Responder => (key.responder, key.originator),
             LocalSide::Originator | LocalSide::Unknown => (key.originator, key.responder),
         };
-        let all = self.by_tuple.get(&(key.transport, near, far))?;
+        let all = self.by_tuple.get(&TupleKey::of((key.transport, near, far)))?;
         let seen = all.iter().min_by_key(|seen| apart(seen.at, opened))?;
         if apart(seen.at, opened) > APART_MS_MAX * 1_000_000 {
             return None;
@@ -138,7 +180,8 @@ impl Sockets {
         far: Endpoint,
         opened: Time,
     ) -> Option<(Option<u32>, Time)> {
-        let calls = self.by_call.get(&(transport, far, cgroup)).filter(|_| cgroup != 0)?;
+        let key = CallKey::of(transport, far, cgroup);
+        let calls = self.by_call.get(&key).filter(|_| cgroup != 0)?;
         let near = |call: &&Opened| apart(call.at, opened) <= APART_MS_MAX * 1_000_000;
         let mut near_calls = calls.iter().filter(near);
         let first = near_calls.next()?;
