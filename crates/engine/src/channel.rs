@@ -194,7 +194,10 @@ impl Session {
                 self.echoed += u32::from(roles.near_echoes());
             }
             Conversation::FarAlone => self.far_alone += 1,
-            Conversation::NearCommands | Conversation::NearAlone | Conversation::Binary => {}
+            Conversation::NearCommands
+            | Conversation::NearAlone
+            | Conversation::Heartbeat
+            | Conversation::Binary => {}
             Conversation::Nothing => self.add_without_words(flow, gone),
         }
     }

@@ -26,6 +26,7 @@ mod roles;
 mod shell;
 mod strategies;
 mod timers;
+mod words;
 
 pub use alert::{
     Actor, Alert, AlertId, AlertUpdate, Blind, ContainerView, Counted, Evidence, Excerpt, Family,

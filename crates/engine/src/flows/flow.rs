@@ -36,6 +36,15 @@ pub(crate) enum Keep {
     Counted,
 }
 
+/// What the flow's protocol carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// What its grammar says.
+    Messages,
+    /// Free text between its options, as telnet (RFC 854) does: it excuses nobody.
+    FreeText,
+}
+
 /// How a flow was silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Silence {
@@ -165,7 +174,7 @@ impl Flow {
     }
 
     /// Takes the next burst in; `false` where it changes no verdict.
-    pub(super) fn burst(&mut self, at: Time, burst: &Burst<'_>, grammar: Grammar) -> bool {
+    pub(super) fn burst(&mut self, at: Time, burst: &Burst<'_>, carries: Carries) -> bool {
         if burst.index < self.next_burst {
             return false;
         }
@@ -178,7 +187,14 @@ impl Flow {
         };
         *bytes = bytes.saturating_add(burst.bytes);
         let before = self.roles.conversation();
-        self.roles.observe(burst, grammar);
+        if matches!(burst.grammar, Grammar::Obeyed | Grammar::Unchecked) {
+            self.roles.claim();
+        }
+        let grammar = match (burst.grammar, carries) {
+            (Grammar::Unchecked, Carries::FreeText) => Grammar::None,
+            (grammar, _) => grammar,
+        };
+        self.roles.observe(at, burst, grammar);
         match grammar {
             Grammar::Obeyed | Grammar::Unchecked => self.obeyed = true,
             Grammar::Left => self.obeyed = false,
@@ -212,6 +228,10 @@ impl Flow {
     pub(super) fn close(&mut self, at: Time, fact: &FlowClosed<'_>) {
         self.last = self.last.max(fact.end);
         self.closed = Some(fact.state);
+        self.roles.end();
+        if self.speaks() {
+            self.spoke_at.get_or_insert(at);
+        }
         let id = &fact.community_id;
         if id.len() <= COMMUNITY_ID_BYTES_MAX {
             self.community_id = Cow::clone(id).into_owned();

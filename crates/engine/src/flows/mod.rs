@@ -14,14 +14,15 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use observation::{
-    Burst, Endpoint, FlowClosed, FlowId, FlowOpened, Grammar, PortId, ProtocolIdentified, Time,
-    Transport,
+    Burst, Endpoint, FlowClosed, FlowId, FlowOpened, PortId, ProtocolIdentified, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
 use hash::tuple_hash;
 
 pub(crate) use flow::{Flow, Keep, Silence};
+
+use self::flow::Carries;
 
 use self::protocols::{ProtocolNames, Protocols};
 use self::tuple::hash_of;
@@ -157,15 +158,8 @@ impl Flows {
         let telnet = self.names.find(TELNET);
         let (handle, flow) = self.known(burst.flow)?;
         let is_telnet = telnet.is_some_and(|telnet| flow.protocols.has(telnet));
-        let grammar = match burst.grammar {
-            // Telnet (RFC 854) carries free text between its options: it excuses nobody.
-            Grammar::Unchecked if is_telnet => Grammar::None,
-            grammar => grammar,
-        };
-        if matches!(burst.grammar, Grammar::Obeyed | Grammar::Unchecked) {
-            flow.roles.claim();
-        }
-        flow.burst(at, burst, grammar).then_some(handle)
+        flow.burst(at, burst, if is_telnet { Carries::FreeText } else { Carries::Messages })
+            .then_some(handle)
     }
 
     pub(crate) fn identified(&mut self, fact: &ProtocolIdentified<'_>) {

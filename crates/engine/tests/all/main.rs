@@ -11,6 +11,7 @@
 mod attribution;
 mod busy;
 mod flood;
+mod gaps;
 mod hostile;
 mod properties;
 mod rename;

@@ -141,8 +141,9 @@ impl Talk {
     }
 
     pub(crate) fn end_as(&mut self, state: ConnState) -> Self {
-        if self.open.is_some() {
-            self.tell_burst(self.now_ms);
+        // The sensor waits longer for stragglers of the flow than for more of a burst.
+        if let Some(open) = &self.open {
+            self.tell_burst(open.end.as_millis() + IDLE_MS);
         }
         self.closed = Some((self.now_ms, state));
         self.clone()
