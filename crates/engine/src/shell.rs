@@ -57,8 +57,17 @@ pub(crate) fn is_command(bytes: &[u8]) -> bool {
     COMMANDS.iter().any(|command| command.as_bytes() == word)
 }
 
+/// Compares only where the first byte fits: this is asked of every burst that no grammar explains.
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    let Some((first, others)) = part.split_first() else { return true };
+    let mut look = bytes;
+    while let Some(place) = look.iter().position(|byte| byte == first) {
+        look = look.get(place + 1..).unwrap_or_default();
+        if look.starts_with(others) {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
