@@ -177,7 +177,8 @@ impl Roles {
         }
     }
 
-    /// A protocol claims the flow, and obeys. Its probe has read the flow from the first byte on, so
+    /// A protocol claims the flow, and obeys. Its probe has read the flow from the first byte on,
+    /// so
     /// that this explains what came before too: a banner that arrived in two pieces, say.
     pub(crate) const fn claim(&mut self) {
         if let Claim::None = self.claim {

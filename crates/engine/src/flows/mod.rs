@@ -4,7 +4,6 @@
 //! A place that has too many flows loses its own oldest ones that nobody accuses.
 
 mod flow;
-mod hash;
 mod protocols;
 mod tuple;
 
@@ -17,8 +16,6 @@ use observation::{
     Burst, Endpoint, FlowClosed, FlowId, FlowOpened, PortId, ProtocolIdentified, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
-
-use hash::tuple_hash;
 
 pub(crate) use flow::{Flow, Keep, Silence};
 
