@@ -112,8 +112,14 @@ fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
             None => None,
         };
         let Some(watch) = own.as_ref().or(shared.as_ref()) else { continue };
-        let played = played::play(lab, watch, case)?;
-        failed += u32::from(!played.row(case));
+        let mut right = played::play(lab, watch, case)?.row(case);
+        if !right && own.is_none() {
+            // One wrong verdict may be the machine's doing (a container that took seconds to start);
+            // two are ours. Either way it stands in the output.
+            println!("    once more:");
+            right = played::play(lab, watch, case)?.row(case);
+        }
+        failed += u32::from(!right);
         if let (Some(folder), Some(watch)) = (&arguments.record, own) {
             watch.stop()?;
             fixture::clean(&folder.join(case.folder_name()))?;
