@@ -101,7 +101,7 @@ fn image_build(lab: &Lab) -> Result<()> {
     fs::create_dir_all(&folder)?;
     fs::write(
         folder.join("Dockerfile"),
-        "FROM alpine\nRUN wget -q -O /tmp/x http://web:8080/busybox\nRUN nslookup c2.example.com\n",
+        "FROM alpine\nRUN wget -q -O /x http://web:8080/busybox\nRUN nslookup c2.example.com\n",
     )?;
     let mut build = lab.engine.docker();
     build.args(["build", "-q", "--no-cache", "--network", "twlab6"]).arg(&folder);
@@ -129,7 +129,9 @@ impl Database {
         ))?;
         fs::write(folder.join("data/pg_hba.conf"), "host all all 0.0.0.0/0 trust\n")?;
         let server = Command::new("ip")
-            .args(["netns", "exec", NAMESPACE, "runuser", "-u", "postgres", "--"])
+            .args(["netns", "exec", NAMESPACE])
+            // Each of these becomes the next, so that our child is the server itself.
+            .args(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"])
             .arg(format!("{POSTGRES}/postgres"))
             .args(["-h", FAR_END_V4, "-k", "", "-D"])
             .arg(folder.join("data"))
@@ -155,7 +157,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // `runuser` passes the signal on to the server, which then closes cleanly.
+        // SIGINT is PostgreSQL's fast shutdown.
         run::succeeds(&format!("kill -INT {}", self.server.id()));
         self.server.wait().ok();
         fs::remove_dir_all(&self.folder).ok();
