@@ -114,7 +114,8 @@ fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
         let Some(watch) = own.as_ref().or(shared.as_ref()) else { continue };
         let mut right = played::play(lab, watch, case)?.row(case);
         if !right && own.is_none() {
-            // One wrong verdict may be the machine's doing (a container that took seconds to start);
+            // One wrong verdict may be the machine's doing (a container that took seconds to
+            // start);
             // two are ours. Either way it stands in the output.
             println!("    once more:");
             right = played::play(lab, watch, case)?.row(case);
