@@ -303,11 +303,7 @@ impl Roles {
     fn read_signs(&mut self, burst: &Burst<'_>) {
         let answers = self.rounds > 0 || burst.side != self.near_side;
         let signs = self.signs(burst.side);
-        let count = |counter: &mut u32, is_there: IsThere| {
-            if is_there == IsThere::Yes {
-                *counter = counter.saturating_add(1);
-            }
-        };
+        let count = |counter: &mut u32, more: u32| *counter = counter.saturating_add(more);
         count(&mut signs.echoes, (burst.shape.echo == Echo::Repeats).into());
         count(&mut signs.prompts, (burst.shape.tail == Tail::Prompt).into());
         count(&mut signs.shell_output, (answers && shell::is_output(&burst.excerpt)).into());
@@ -380,18 +376,6 @@ impl Roles {
             + answerer.shell_output.min(SIGN_COUNT_MAX) * SHELL_WEIGHT
             + commander.commands.min(SIGN_COUNT_MAX) * COMMAND_WEIGHT
             + first * FIRST_WEIGHT
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum IsThere {
-    Yes,
-    No,
-}
-
-impl From<bool> for IsThere {
-    fn from(is_there: bool) -> Self {
-        if is_there { Self::Yes } else { Self::No }
     }
 }
 
