@@ -102,6 +102,7 @@ fn open(kind: u64, number: u64, at: u64, tell: &mut impl FnMut(u64, u64, Fact<'_
         server_name: Cow::Borrowed("api.example.com"),
         alpn: Cow::Borrowed("h2"),
         ja4: Cow::Borrowed("t13d1516h2_8daaf6152771_b186095e22b6"),
+        ..TlsHello::default()
     };
     tell(at + 2000, 3, Fact::TlsHello(hello));
     tell(at + 3000, 4, Fact::Burst(burst(flow, 0, Side::Originator, at + 2000)));

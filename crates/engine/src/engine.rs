@@ -238,6 +238,7 @@ impl Engine {
             }
             Fact::Gap(fact) => self.health.gap(fact),
             Fact::TlsHello(_) | Fact::Http(_) | Fact::ProtocolLeft(_) => {}
+            Fact::TlsSession(_) | Fact::Detail(_) | Fact::Tunnelled(_) | Fact::EchoSymmetry(_) => {}
             _ => match self.ledger.observe(observation) {
                 Touched::Nothing => {}
                 Touched::Container(id) => self.touched_container(id, dirty),

@@ -5,10 +5,10 @@ use alloc::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuditEvent, Burst, ContainerFact, DnsExchange, ExecStarted, FlowClosed, FlowEstablished,
-    FlowId, FlowOpened, Gap, HttpExchange, NetworkAttached, PortCounters, ProcessEnded,
-    ProcessStarted, ProtocolIdentified, ProtocolLeft, SocketOpened, SocketTuple, SourceId,
-    SourceStatus, Time, TlsHello,
+    AuditEvent, Burst, ContainerFact, DnsExchange, EchoSymmetry, ExecStarted, FlowClosed,
+    FlowEstablished, FlowId, FlowOpened, Gap, HttpExchange, NetworkAttached, PortCounters,
+    ProcessEnded, ProcessStarted, ProtocolDetail, ProtocolIdentified, ProtocolLeft, SocketOpened,
+    SocketTuple, SourceId, SourceStatus, Time, TlsHello, TlsSession, Tunnelled,
 };
 
 /// One fact, when it was true, and who witnessed it.
@@ -48,6 +48,14 @@ pub enum Fact<'a> {
     Http(HttpExchange<'a>),
     /// See [`TlsHello`].
     TlsHello(TlsHello<'a>),
+    /// See [`TlsSession`].
+    TlsSession(TlsSession<'a>),
+    /// See [`ProtocolDetail`].
+    Detail(ProtocolDetail<'a>),
+    /// See [`Tunnelled`].
+    Tunnelled(Tunnelled),
+    /// See [`EchoSymmetry`].
+    EchoSymmetry(EchoSymmetry),
     /// See [`FlowClosed`].
     FlowClosed(FlowClosed<'a>),
     /// See [`ProcessStarted`].
@@ -88,6 +96,10 @@ pub enum FactKind {
     Dns,
     Http,
     TlsHello,
+    TlsSession,
+    Detail,
+    Tunnelled,
+    EchoSymmetry,
     FlowClosed,
     ProcessStarted,
     ProcessEnded,
@@ -127,6 +139,10 @@ impl Observation<'_> {
             Fact::Dns(fact) => fact.flow,
             Fact::Http(fact) => fact.flow,
             Fact::TlsHello(fact) => fact.flow,
+            Fact::TlsSession(fact) => fact.flow,
+            Fact::Detail(fact) => fact.flow,
+            Fact::Tunnelled(fact) => fact.flow,
+            Fact::EchoSymmetry(fact) => fact.flow,
             Fact::FlowClosed(fact) => fact.flow,
             _ => FlowId(0),
         }
@@ -146,6 +162,10 @@ impl Fact<'_> {
             Self::Dns(_) => FactKind::Dns,
             Self::Http(_) => FactKind::Http,
             Self::TlsHello(_) => FactKind::TlsHello,
+            Self::TlsSession(_) => FactKind::TlsSession,
+            Self::Detail(_) => FactKind::Detail,
+            Self::Tunnelled(_) => FactKind::Tunnelled,
+            Self::EchoSymmetry(_) => FactKind::EchoSymmetry,
             Self::FlowClosed(_) => FactKind::FlowClosed,
             Self::ProcessStarted(_) => FactKind::ProcessStarted,
             Self::ProcessEnded(_) => FactKind::ProcessEnded,

@@ -309,6 +309,10 @@ impl Flaws {
     pub const EVICTED: Self = Self(1 << 9);
     /// The packet's time is before its predecessor's or implausibly far ahead.
     pub const TIME_JUMP: Self = Self(1 << 10);
+    /// IP fragments that overlap: receivers differ in which of the bytes they believe.
+    pub const FRAGMENT_OVERLAP: Self = Self(1 << 11);
+    /// It came through a tunnel; see [`crate::Tunnelled`].
+    pub const TUNNELLED: Self = Self(1 << 12);
 
     /// Both sets together.
     #[must_use]

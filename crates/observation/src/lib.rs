@@ -35,7 +35,8 @@ pub use process::{
     AuditEvent, InImage, ProcessEnded, ProcessKey, ProcessStarted, SocketOpened, SocketTuple,
 };
 pub use protocol::{
-    Certainty, DnsAnswer, DnsData, DnsExchange, HttpExchange, ProtocolIdentified, ProtocolLeft,
-    TlsHello,
+    Certainty, Certificate, DetailKind, DnsAnswer, DnsData, DnsExchange, Ech, EchoSymmetry,
+    Handshake, HttpExchange, ProtocolDetail, ProtocolIdentified, ProtocolLeft, Resumption,
+    TlsHello, TlsSession, TunnelKind, Tunnelled,
 };
 pub use time::{Span, Time};

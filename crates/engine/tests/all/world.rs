@@ -255,6 +255,7 @@ impl World {
                 .map(|address| DnsAnswer { ttl_s: 60, data: DnsData::Address(address) })
                 .into_iter()
                 .collect(),
+            ..DnsExchange::default()
         };
         talk.extra.push((ms + 2, Fact::Dns(exchange)));
         talk.protocols.push("dns");

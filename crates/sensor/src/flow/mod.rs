@@ -385,7 +385,15 @@ impl Voice<'_, '_> {
                 Fact::ProtocolLeft(ProtocolLeft { flow, protocol, side, burst })
             }
             Heard::Dns { asked_at, name, query_type, response_code, answers } => {
-                Fact::Dns(DnsExchange { flow, asked_at, name, query_type, response_code, answers })
+                Fact::Dns(DnsExchange {
+                    flow,
+                    asked_at,
+                    name,
+                    query_type,
+                    response_code,
+                    answers,
+                    ..DnsExchange::default()
+                })
             }
             Heard::Http { method, host, target, user_agent, status } => Fact::Http(HttpExchange {
                 flow,
@@ -394,12 +402,14 @@ impl Voice<'_, '_> {
                 target: Cow::Borrowed(target),
                 user_agent: Cow::Borrowed(user_agent),
                 status,
+                ..HttpExchange::default()
             }),
             Heard::Tls { server_name, alpn, ja4 } => Fact::TlsHello(TlsHello {
                 flow,
                 server_name: Cow::Borrowed(server_name),
                 alpn: Cow::Borrowed(alpn),
                 ja4: Cow::Borrowed(ja4),
+                ..TlsHello::default()
             }),
         };
         (self.out)(&Observation { at: self.at, witness: self.witness, order: *self.order, fact });

@@ -141,4 +141,6 @@ pub(super) const FLAWS: &[(Flaws, &str)] = &[
     (Flaws::DATA_AFTER_CLOSE, "data_after_close"),
     (Flaws::EVICTED, "evicted"),
     (Flaws::TIME_JUMP, "time_jump"),
+    (Flaws::FRAGMENT_OVERLAP, "fragment_overlap"),
+    (Flaws::TUNNELLED, "tunnelled"),
 ];
