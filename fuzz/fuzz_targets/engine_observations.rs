@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use observation::{Observation, Time};
 
 fuzz_target!(|data: &[u8]| {
-    let mut engine = Engine::new(Limits::default().divided_by(64));
+    let mut engine = Engine::new(Limits::default().divided_by(64), 0);
     let mut rest = data;
     let mut last = Time(0);
     for _ in 0..256 {

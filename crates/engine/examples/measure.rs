@@ -26,7 +26,7 @@ fn main() {
     let flows = arguments.next().unwrap_or(1_000_000);
     let per_second = arguments.next().unwrap_or(10_000).max(1);
     let kind = arguments.next().unwrap_or(0);
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     let mut alerts = 0_u64;
     let gap = 1_000_000_000 / per_second;
     for number in 0..CONTAINERS {

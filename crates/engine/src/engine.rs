@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{AlertUpdate, Maturity};
 use crate::alerts::{Alerts, Channels, surroundings};
 use crate::channel::{Channel, ChannelKey, Far, SILENT_MS};
-use crate::flows::{Flows, Handle, Keep};
+use crate::flows::{Flows, Handle, Keep, Seed};
 use crate::health::{Destinations, Health};
 use crate::judge::Dirty;
 use crate::ledger::{
@@ -79,7 +79,7 @@ pub struct Engine {
 }
 
 /// The version of what [`Engine::save`] writes.
-const STATE_VERSION: u32 = 1;
+const STATE_VERSION: u32 = 2;
 
 /// Why a saved state could not be taken up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,14 +107,15 @@ impl fmt::Display for LoadError {
 impl core::error::Error for LoadError {}
 
 impl Engine {
-    /// An engine that knows nothing yet.
+    /// An engine that knows nothing yet. `seed` keys its hash tables: secret where input may be
+    /// hostile, fixed in replay. It never reaches the output.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, seed: u64) -> Self {
         Self {
             limits,
             clock: Time(0),
             ledger: Ledger::new(&limits),
-            flows: Flows::new(&limits),
+            flows: Flows::new(&limits, Seed(seed)),
             channels: Channels::new(),
             alerts: Alerts::new(&limits),
             health: Health::default(),

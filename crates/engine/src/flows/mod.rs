@@ -4,25 +4,25 @@
 //! A place that has too many flows loses its own oldest ones that nobody accuses.
 
 mod flow;
+mod index;
+mod places;
 mod protocols;
-mod tuple;
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use observation::{
-    Burst, Endpoint, FlowClosed, FlowId, FlowOpened, PortId, ProtocolIdentified, Time, Transport,
+    Burst, Endpoint, FlowClosed, FlowId, FlowOpened, ProtocolIdentified, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
 pub(crate) use flow::{Flow, Keep, Silence};
+pub(crate) use index::Seed;
 
 use self::flow::Carries;
-
+use self::index::Index;
+use self::places::Places;
 use self::protocols::{ProtocolNames, Protocols};
-use self::tuple::hash_of;
 use crate::alert::FlowView;
 use crate::ledger::{LATE_MS_MAX, Place, Thing};
 use crate::limits::Limits;
@@ -48,54 +48,104 @@ struct Slot {
     newer: u32,
 }
 
-/// The flows of one place in the order in which they came: those that a channel holds, and others.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct AtPlace {
-    loose: List,
-    held: List,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct List {
-    oldest: u32,
-    newest: u32,
-    count: u32,
-}
-
-const EMPTY: List = List { oldest: NONE, newest: NONE, count: 0 };
-
 /// All flows, by id, by place and by tuple.
+///
+/// The tables are not saved: they follow from the slots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Saved")]
 pub(crate) struct Flows {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    by_id: BTreeMap<FlowId, u32>,
-    /// The slots of each tuple, by the tuple's hash: a match is verified.
-    by_tuple: BTreeSet<(u64, u32)>,
-    places: BTreeMap<Place, AtPlace>,
-    ports_of: BTreeSet<(IpAddr, PortId)>,
+    seed: Seed,
+    #[serde(skip)]
+    by_id: Index,
+    /// The slots of each tuple; a match is verified.
+    #[serde(skip)]
+    by_tuple: Index,
+    #[serde(skip)]
+    places: Places,
     /// Closed flows and when they may be forgotten.
     fading: Timers,
     names: ProtocolNames,
-    latest: (FlowId, Handle),
+    flow_count_max: usize,
+    flow_per_place_count_max: usize,
+    evicted_count: u64,
+    unknown_count: u64,
+    #[serde(skip)]
+    latest: Latest,
+}
+
+/// The flow that was looked for last.
+#[derive(Clone, Copy, Debug)]
+struct Latest(FlowId, Handle);
+
+impl Default for Latest {
+    fn default() -> Self {
+        Self(FlowId(0), Handle { slot: NONE, serial: 0 })
+    }
+}
+
+/// What is saved of [`Flows`], field by field in the same order.
+#[derive(Deserialize)]
+struct Saved {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    seed: Seed,
+    fading: Timers,
+    names: ProtocolNames,
     flow_count_max: usize,
     flow_per_place_count_max: usize,
     evicted_count: u64,
     unknown_count: u64,
 }
 
+impl From<Saved> for Flows {
+    fn from(saved: Saved) -> Self {
+        let mut flows = Self {
+            slots: saved.slots,
+            free: saved.free,
+            seed: saved.seed,
+            by_id: Index::default(),
+            by_tuple: Index::default(),
+            places: Places::new(saved.seed),
+            fading: saved.fading,
+            names: saved.names,
+            flow_count_max: saved.flow_count_max,
+            flow_per_place_count_max: saved.flow_per_place_count_max,
+            evicted_count: saved.evicted_count,
+            unknown_count: saved.unknown_count,
+            latest: Latest::default(),
+        };
+        for (number, slot) in (0_u32..).zip(&flows.slots) {
+            let Some(flow) = &slot.flow else { continue };
+            let tuple = flows.seed.of_tuple(flow.transport(), flow.near(), flow.far());
+            flows.by_id.insert(flows.seed.of_id(slot.id), number);
+            flows.by_tuple.insert(tuple, number);
+            let list = flows.places.list(flow.place(), flow.keep);
+            list.count += 1;
+            if slot.older == NONE {
+                list.oldest = number;
+            }
+            if slot.newer == NONE {
+                list.newest = number;
+            }
+        }
+        flows
+    }
+}
+
 impl Flows {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            by_id: BTreeMap::new(),
-            by_tuple: BTreeSet::new(),
-            places: BTreeMap::new(),
-            ports_of: BTreeSet::new(),
+            seed,
+            by_id: Index::default(),
+            by_tuple: Index::default(),
+            places: Places::new(seed),
             fading: Timers::default(),
             names: ProtocolNames::default(),
-            latest: (FlowId(0), Handle { slot: NONE, serial: 0 }),
+            latest: Latest::default(),
             flow_count_max: limits.flow_count_max.min(NONE as usize - 1),
             flow_per_place_count_max: limits.flow_per_place_count_max,
             evicted_count: 0,
@@ -118,21 +168,22 @@ impl Flows {
     }
 
     pub(crate) fn find(&self, id: FlowId) -> Option<Handle> {
-        self.handle(*self.by_id.get(&id)?)
+        let is_it = |number: u32| self.slots.get(number as usize).is_some_and(|slot| slot.id == id);
+        self.handle(self.by_id.find(self.seed.of_id(id), is_it)?)
     }
 
     /// Adds a flow; `None` where it is known already.
     pub(crate) fn open(&mut self, at: Time, fact: &FlowOpened) -> Option<(Handle, &Flow)> {
-        if self.by_id.contains_key(&fact.flow) {
+        if self.find(fact.flow).is_some() {
             return None;
         }
         let flow = Flow::new(at, fact);
         let place = flow.place();
-        let hash = hash_of(flow.transport(), flow.near(), flow.far());
+        let tuple = self.seed.of_tuple(flow.transport(), flow.near(), flow.far());
         self.make_room(place);
         let number = self.take_slot()?;
-        self.by_id.insert(fact.flow, number);
-        self.by_tuple.insert((hash, number));
+        self.by_id.insert(self.seed.of_id(fact.flow), number);
+        self.by_tuple.insert(tuple, number);
         let slot = self.slots.get_mut(number as usize)?;
         slot.id = fact.flow;
         slot.flow = Some(flow);
@@ -222,9 +273,8 @@ impl Flows {
 
     /// Flows of a place that were opened since, and all those that are held.
     pub(crate) fn of_place(&self, place: Place, since: Time) -> impl Iterator<Item = Handle> {
-        let at_place = self.places.get(&place);
-        let held = at_place.map_or(NONE, |lists| lists.held.newest);
-        let loose = at_place.map_or(NONE, |lists| lists.loose.newest);
+        let at_place = self.places.get(place);
+        let (held, loose) = (at_place.held.newest, at_place.loose.newest);
         let is_recent =
             move |slot: &Slot| slot.flow.as_ref().is_some_and(|flow| flow.opened >= since);
         let walk = move |first: u32| {
@@ -237,19 +287,7 @@ impl Flows {
 
     /// Flows at a port or an address since then.
     pub(crate) fn of_thing(&self, thing: Thing, since: Time) -> Vec<Handle> {
-        let lowest = IpAddr::from([0, 0, 0, 0]);
-        let places: Vec<Place> = match thing {
-            Thing::Port(port) => {
-                let from = Place { port, address: lowest };
-                let places = self.places.range(from..).map(|(place, _)| *place);
-                places.take_while(|place| place.port == port).collect()
-            }
-            Thing::Address(address) => {
-                let ports = self.ports_of.range((address, PortId(0))..);
-                let ports = ports.take_while(|(other, _)| *other == address);
-                ports.map(|(address, port)| Place { port: *port, address: *address }).collect()
-            }
-        };
+        let places = self.places.of_thing(thing);
         places.into_iter().flat_map(|place| self.of_place(place, since)).collect()
     }
 
@@ -259,8 +297,7 @@ impl Flows {
         near: Endpoint,
         far: Endpoint,
     ) -> impl Iterator<Item = Handle> {
-        let hash = hash_of(transport, near, far);
-        let numbers = self.by_tuple.range((hash, 0)..=(hash, NONE)).map(|(_, number)| *number);
+        let numbers = self.by_tuple.all(self.seed.of_tuple(transport, near, far));
         numbers.filter_map(move |number| {
             let handle = self.handle(number)?;
             let flow = self.get(handle)?;
@@ -301,16 +338,14 @@ impl Flows {
 
     /// Facts about one flow mostly come together: the latest one is found without a search.
     fn known(&mut self, id: FlowId) -> Option<(Handle, &mut Flow)> {
-        let handle = if self.latest.0 == id && self.get(self.latest.1).is_some() {
-            Some(self.latest.1)
-        } else {
-            self.find(id)
-        };
+        let Latest(latest, handle) = self.latest;
+        let handle =
+            if latest == id && self.get(handle).is_some() { Some(handle) } else { self.find(id) };
         let Some(handle) = handle else {
             self.unknown_count += 1;
             return None;
         };
-        self.latest = (id, handle);
+        self.latest = Latest(id, handle);
         self.get_mut(handle).map(|flow| (handle, flow))
     }
 
@@ -325,7 +360,7 @@ impl Flows {
 
     /// A place that has too many flows loses its own oldest one; else whoever has the most.
     fn make_room(&mut self, place: Place) {
-        let own = self.places.get(&place).map_or(EMPTY, |lists| lists.loose);
+        let own = self.places.get(place).loose;
         let victim = if own.count as usize >= self.flow_per_place_count_max {
             self.handle(own.oldest)
         } else if self.by_id.len() >= self.flow_count_max {
@@ -348,9 +383,8 @@ impl Flows {
         None
     }
 
-    fn oldest_of_the_busiest(&self) -> Option<Handle> {
-        let lists = self.places.values();
-        let busiest = lists.max_by_key(|lists| (lists.loose.count, lists.held.count))?;
+    fn oldest_of_the_busiest(&mut self) -> Option<Handle> {
+        let busiest = self.places.busiest()?;
         let list = if busiest.loose.count > 0 { busiest.loose } else { busiest.held };
         self.handle(list.oldest)
     }
@@ -359,10 +393,10 @@ impl Flows {
     pub(crate) fn forget(&mut self, handle: Handle) {
         let Some(flow) = self.get(handle) else { return };
         let (place, keep, id) = (flow.place(), flow.keep, self.id(handle));
-        let hash = hash_of(flow.transport(), flow.near(), flow.far());
+        let tuple = self.seed.of_tuple(flow.transport(), flow.near(), flow.far());
         self.unlink(place, handle.slot, keep);
-        self.by_id.remove(&id);
-        self.by_tuple.remove(&(hash, handle.slot));
+        self.by_id.remove(self.seed.of_id(id), handle.slot);
+        self.by_tuple.remove(tuple, handle.slot);
         if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
             slot.flow = None;
             slot.serial = slot.serial.wrapping_add(1);
@@ -371,12 +405,7 @@ impl Flows {
     }
 
     fn append(&mut self, place: Place, number: u32, keep: Keep) {
-        let ports_of = &mut self.ports_of;
-        let lists = self.places.entry(place).or_insert_with(|| {
-            ports_of.insert((place.address, place.port));
-            AtPlace { loose: EMPTY, held: EMPTY }
-        });
-        let list = lists.of(keep);
+        let list = self.places.list(place, keep);
         let before = list.newest;
         list.newest = number;
         list.count += 1;
@@ -400,8 +429,7 @@ impl Flows {
         if let Some(slot) = self.slots.get_mut(newer as usize) {
             slot.older = older;
         }
-        let Some(lists) = self.places.get_mut(&place) else { return };
-        let list = lists.of(keep);
+        let list = self.places.list(place, keep);
         if list.newest == number {
             list.newest = older;
         }
@@ -409,18 +437,8 @@ impl Flows {
             list.oldest = newer;
         }
         list.count = list.count.saturating_sub(1);
-        if lists.loose.count == 0 && lists.held.count == 0 {
-            self.places.remove(&place);
-            self.ports_of.remove(&(place.address, place.port));
-        }
-    }
-}
-
-impl AtPlace {
-    const fn of(&mut self, keep: Keep) -> &mut List {
-        match keep {
-            Keep::Held => &mut self.held,
-            Keep::Loose | Keep::Counted => &mut self.loose,
+        if list.count == 0 {
+            self.places.leave(place);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::fair::Fair;
 use crate::limits::Limits;
 
 /// Where something was seen: the capture port and the address at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub port: PortId,
     pub address: IpAddr,

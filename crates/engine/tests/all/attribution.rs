@@ -77,7 +77,7 @@ fn an_address_of_a_dead_container_at_a_new_veth_is_nobodys() {
 
 /// Runs facts in this order and gives every update.
 fn updates(facts: &[Told]) -> Vec<AlertUpdate> {
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     let mut updates = Vec::new();
     for told in facts {
         engine.observe(told, &mut |update| updates.push(update));
@@ -236,7 +236,7 @@ fn who_started_it_is_told_also_when_that_is_known_late() {
     literal(&mut world, Mask::Open);
     let mut late = World::default();
     late.host_process(711, START_MS - 30, "docker run alpine telnet c2.example.com 4444");
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     let mut last = None;
     for told in &world.merged() {
         engine.observe(told, &mut |update| last = Some(update));

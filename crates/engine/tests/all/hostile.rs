@@ -70,7 +70,7 @@ fn bent_facts_in_any_order_are_survived() {
     for seed in 0..60 {
         let mut dice = Dice(seed);
         let limits = Limits::default().divided_by([1, 64, 100_000][seed as usize % 3]);
-        let mut engine = Engine::new(limits);
+        let mut engine = Engine::new(limits, 0);
         for _ in 0..facts.len() {
             let mut told = facts[dice.below(facts.len() as u64) as usize].clone();
             if dice.below(3) == 0 {
@@ -88,7 +88,7 @@ fn bent_facts_in_any_order_are_survived() {
 
 #[test]
 fn facts_about_nothing_are_counted() {
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     let mut tell = |fact| {
         let told = Observation { at: Time(5), witness: SourceId(9), order: 0, fact };
         engine.observe(&told, &mut |_| panic!("nothing to tell"));
@@ -117,7 +117,7 @@ fn a_capture_that_is_read_twice_is_understood_once() {
 
 /// Runs it, and gives how long it took and how much had to be saved in the end.
 fn cost(facts: &[Told]) -> (Duration, usize) {
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     let started = Instant::now();
     for told in facts {
         engine.observe(told, &mut |_| {});

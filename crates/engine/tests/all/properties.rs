@@ -79,7 +79,7 @@ fn the_busy_world_is_worth_it() {
 
 #[test]
 fn an_id_stays_while_an_incident_goes_on() {
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     let mut closed = Vec::new();
     let mut out = |update| closed.extend(Some(update).filter(is_closed));
     for told in &busy::world().merged() {
@@ -123,7 +123,7 @@ fn ticks_change_nothing_at_all() {
     let facts = busy::world().merged();
     let run = |seed: Option<u64>| {
         let mut dice = Dice(seed.unwrap_or(0));
-        let mut engine = Engine::new(Limits::default());
+        let mut engine = Engine::new(Limits::default(), 0);
         let mut updates: Vec<AlertUpdate> = Vec::new();
         let mut out = |update| updates.push(update);
         let mut now = 0;
@@ -150,7 +150,7 @@ fn saving_and_loading_anywhere_changes_nothing() {
     let facts = late(&busy::world().merged(), &mut Dice(7));
     let expected = judge(&facts);
     let mut alerts = BTreeMap::new();
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     for told in &facts {
         engine = Engine::load(&engine.save()).unwrap();
         engine.observe(told, &mut |update| keep(&mut alerts, update));
@@ -162,7 +162,7 @@ fn saving_and_loading_anywhere_changes_nothing() {
 
 #[test]
 fn a_damaged_or_foreign_state_is_refused() {
-    let saved = Engine::new(Limits::default()).save();
+    let saved = Engine::new(Limits::default(), 0).save();
     assert!(Engine::load(&[]).is_err());
     assert!(Engine::load(&saved[..saved.len() / 2]).is_err());
     let mut foreign = saved;
@@ -221,7 +221,7 @@ fn small_limits_count_what_they_evict() {
     for divisor in [64, 100_000] {
         let mut world = busy::world();
         crate::flood::flood(&mut world, 3_000);
-        let mut engine = Engine::new(Limits::default().divided_by(divisor));
+        let mut engine = Engine::new(Limits::default().divided_by(divisor), 0);
         for told in world.merged() {
             engine.observe(&told, &mut |_| {});
             if matches!(told.fact, Fact::FlowClosed(_)) && told.at.0 % 97 == 0 {

@@ -330,7 +330,7 @@ pub(crate) fn keep(alerts: &mut BTreeMap<AlertId, Alert>, update: AlertUpdate) {
 /// The final alerts of what was told in this order.
 pub(crate) fn judge(facts: &[Told]) -> BTreeMap<AlertId, Alert> {
     let mut alerts = BTreeMap::new();
-    let mut engine = Engine::new(Limits::default());
+    let mut engine = Engine::new(Limits::default(), 0);
     for told in facts {
         engine.observe(told, &mut |update| keep(&mut alerts, update));
     }

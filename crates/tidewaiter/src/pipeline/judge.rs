@@ -7,6 +7,7 @@ use engine::{Alert, AlertId, AlertUpdate, Engine, Level, Limits};
 use observation::{Observation, Time};
 
 use super::host_gate::HostGate;
+use super::replay::REPLAY_SEED;
 use super::totals::LevelCounts;
 use crate::sinks::{Occasion, Sink};
 use crate::store::Store;
@@ -40,9 +41,9 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// A judge that knows nothing yet.
-    pub(crate) fn new(limits: Limits, store: Store, sink: Sink, showing: Showing) -> Self {
-        let engine = Engine::new(limits);
+    /// A judge that knows nothing yet; `seed` keys the engine's hash tables.
+    pub(crate) fn new(seed: u64, store: Store, sink: Sink, showing: Showing) -> Self {
+        let engine = Engine::new(Limits::default(), seed);
         let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
         let gate = HostGate::default();
         Self { gate, engine, store, sink, showing, fresh, waiting, alerts }
@@ -50,7 +51,7 @@ impl Judge {
 
     /// A judge of recorded input: the same every time, each alert shown once and in the end.
     pub(crate) fn replaying(store: Store, sink: Sink) -> Self {
-        Self::new(Limits::default(), store, sink, Showing::AtTheEnd)
+        Self::new(REPLAY_SEED, store, sink, Showing::AtTheEnd)
     }
 
     /// Judges one Observation. The updates that it caused are returned; with

@@ -13,7 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use engine::Limits;
 use observation::{Span, Time};
 
 use super::Outcome;
@@ -72,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let recorder = arguments.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new);
     let sink = Sink::stdout(arguments.format, arguments.level.into(), arguments.store.commands());
     let seed = seed();
-    let judge = Judge::new(Limits::default(), store, sink, Showing::AsTheyCome);
+    let judge = Judge::new(seed, store, sink, Showing::AsTheyCome);
     let (live, parcels) = Live::start(recorder.clone(), seed)?;
     let mut line = Line::new(judge, &live, recorder.clone(), &folder)?;
     let started = Instant::now();
