@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use observation::{
-    ContainerId, DnsData, DnsExchange, Endpoint, Fact, FactKind, Observation, Span, Time, Transport,
+    ConnState, ContainerId, DnsData, DnsExchange, Endpoint, Fact, FactKind, FlowClosed, FlowOpened,
+    Observation, Span, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -207,8 +208,12 @@ impl Engine {
         let at = observation.at;
         match &observation.fact {
             Fact::FlowOpened(fact) => {
-                if let Some((_, flow)) = self.flows.open(at, fact) {
-                    self.destinations.went(flow.place(), flow.transport(), flow.far());
+                let opened = self.opened(at, fact);
+                // A log names a flow in passing, and its end may be told nowhere.
+                if let Some(handle) = opened
+                    && self.health.is_flow_log(observation.witness)
+                {
+                    self.flows.fade_from(self.clock, handle);
                 }
             }
             Fact::FlowEstablished(fact) => {
@@ -224,6 +229,9 @@ impl Engine {
             }
             Fact::ProtocolIdentified(fact) => self.flows.identified(fact),
             Fact::FlowClosed(fact) => {
+                if self.health.is_flow_log(observation.witness) {
+                    self.complete(fact);
+                }
                 let handle = self.flows.close(at, fact);
                 handle.into_iter().for_each(|handle| self.dirty(handle, dirty));
             }
@@ -248,6 +256,22 @@ impl Engine {
                     self.touched_call(id, (transport, far), by_hand, dirty);
                 }
             },
+        }
+    }
+
+    fn opened(&mut self, at: Time, fact: &FlowOpened) -> Option<Handle> {
+        let (handle, flow) = self.flows.open(at, fact)?;
+        self.destinations.went(flow.place(), flow.transport(), flow.far());
+        Some(handle)
+    }
+
+    /// A flow log tells of a conversation once, when it is over: what nobody told before is in its
+    /// record.
+    fn complete(&mut self, fact: &FlowClosed<'_>) {
+        let FlowClosed { flow, key, local, start, .. } = *fact;
+        self.opened(start, &FlowOpened { flow, key, local });
+        if was_accepted(fact) {
+            self.flows.established(start, flow);
         }
     }
 
@@ -358,5 +382,20 @@ impl Engine {
         channels
             .take_while(move |(key, _)| key.owner == owner)
             .flat_map(|(_, channel)| channel.handles())
+    }
+}
+
+/// Whether a record says that the responder took part.
+const fn was_accepted(fact: &FlowClosed<'_>) -> bool {
+    match fact.state {
+        ConnState::S1
+        | ConnState::SF
+        | ConnState::S2
+        | ConnState::S3
+        | ConnState::RstO
+        | ConnState::RstR => true,
+        // Under way when the record began.
+        ConnState::Oth => fact.originator.packets > 0 && fact.responder.packets > 0,
+        _ => false,
     }
 }

@@ -51,6 +51,11 @@ impl Health {
         self.gaps.push_back(gap.clone());
     }
 
+    /// Whether this witness tells of conversations by records alone, each when it is over.
+    pub(crate) fn is_flow_log(&self, witness: SourceId) -> bool {
+        self.sources.get(&witness).is_some_and(|(kind, _, _)| *kind == SourceKind::FlowLog)
+    }
+
     /// The kinds that were missing or weak, and why.
     pub(crate) fn blind(&self) -> Vec<Blind> {
         let mut blind = Vec::new();

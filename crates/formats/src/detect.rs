@@ -24,6 +24,10 @@ pub enum Format {
     Observations,
     /// JSON lines, for [`crate::recording::parse_inspect`].
     Inspections,
+    /// Zeek's logs as JSON lines, for [`crate::zeek`].
+    ZeekJson,
+    /// Zeek's logs in columns, for [`crate::zeek`].
+    ZeekTsv,
     /// Nothing that this version reads.
     Unknown,
 }
@@ -47,6 +51,9 @@ fn detect_plain(head: &[u8]) -> Format {
         Magic::Pcapng => return Format::Pcapng,
         Magic::None => {}
     }
+    if head.trim_ascii_start().starts_with(b"#separator ") {
+        return Format::ZeekTsv;
+    }
     let keys = keys(head);
     let has = |key: &str| keys.contains(&key.as_bytes());
     if has("tidewaiter") {
@@ -57,6 +64,8 @@ fn detect_plain(head: &[u8]) -> Format {
         Format::DockerEvents
     } else if has("Id") && INSPECT_KEYS.into_iter().any(has) {
         Format::DockerInspect
+    } else if crate::zeek::Kind::of_keys(&keys).is_some() {
+        Format::ZeekJson
     } else {
         Format::Unknown
     }
@@ -64,7 +73,7 @@ fn detect_plain(head: &[u8]) -> Format {
 
 /// The keys of the first JSON object, which may be the first element of an array, as far as the
 /// head reaches.
-fn keys(head: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn keys(head: &[u8]) -> Vec<&[u8]> {
     let mut keys = Vec::new();
     let text = head.trim_ascii_start();
     let object_depth = match text.first() {

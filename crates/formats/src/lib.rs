@@ -20,6 +20,7 @@ mod pcapng_time;
 mod pcapng_writer;
 pub mod recording;
 mod rfc3339;
+pub mod zeek;
 mod zstd;
 
 pub use capture::{Capture, CaptureError, CaptureFault, Damage, Limits};

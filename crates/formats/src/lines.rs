@@ -7,6 +7,8 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use memchr::memchr;
+
 use crate::input::{Input, InputFault};
 
 /// What a log may cost.
@@ -89,7 +91,7 @@ impl Lines {
         let mut held = self.input.fill(1);
         while held > 0 {
             let fresh = self.input.bytes().get(searched..).unwrap_or_default();
-            if let Some(offset) = fresh.iter().position(|byte| *byte == b'\n') {
+            if let Some(offset) = memchr(b'\n', fresh) {
                 let len = searched + offset;
                 return Line::Whole { start: self.input.consume(len + 1), len };
             }
@@ -111,7 +113,7 @@ impl Lines {
             if held == 0 {
                 return Line::TooLong;
             }
-            if let Some(offset) = self.input.bytes().iter().position(|byte| *byte == b'\n') {
+            if let Some(offset) = memchr(b'\n', self.input.bytes()) {
                 self.input.consume(offset + 1);
                 return Line::TooLong;
             }

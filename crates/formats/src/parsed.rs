@@ -30,6 +30,10 @@ pub enum Reason {
     Version,
     /// It is longer than the limit.
     TooLong,
+    /// It has more or fewer columns than its header says.
+    Columns,
+    /// One of its values is of another type than the format says.
+    BadValue,
 }
 
 impl Reason {
@@ -49,6 +53,8 @@ impl fmt::Display for Reason {
             Self::BadTime => out.write_str("no usable time"),
             Self::Version => out.write_str("written by another version of tidewaiter"),
             Self::TooLong => out.write_str("longer than the limit"),
+            Self::Columns => out.write_str("other columns than the header says"),
+            Self::BadValue => out.write_str("a value of another type"),
         }
     }
 }

@@ -243,7 +243,8 @@ pub enum ConnState {
     Oth,
 }
 
-/// The end of a flow, and at once its record in the output of `flows`.
+/// The end of a flow, and at once its record in the output of `flows`. From a flow log it is the
+/// whole flow: nobody need have told before that it was opened and accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowClosed<'a> {
     /// The flow.
@@ -313,6 +314,23 @@ impl Flaws {
     pub const FRAGMENT_OVERLAP: Self = Self(1 << 11);
     /// It came through a tunnel; see [`crate::Tunnelled`].
     pub const TUNNELLED: Self = Self(1 << 12);
+
+    /// Every flaw and its name, the same in every form of output.
+    pub const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::TRUNCATED, "truncated"),
+        (Self::BAD_HEADER, "bad_header"),
+        (Self::GAP, "gap"),
+        (Self::OVERLAP_DIFFERS, "overlap_differs"),
+        (Self::MIDSTREAM, "midstream"),
+        (Self::REORDERED, "reordered"),
+        (Self::FRAGMENTED, "fragmented"),
+        (Self::ONE_SIDED, "one_sided"),
+        (Self::DATA_AFTER_CLOSE, "data_after_close"),
+        (Self::EVICTED, "evicted"),
+        (Self::TIME_JUMP, "time_jump"),
+        (Self::FRAGMENT_OVERLAP, "fragment_overlap"),
+        (Self::TUNNELLED, "tunnelled"),
+    ];
 
     /// Both sets together.
     #[must_use]

@@ -263,7 +263,8 @@ impl Flows {
         }
     }
 
-    fn fade_from(&mut self, from: Time, handle: Handle) {
+    /// It is remembered until late word about it can no longer come.
+    pub(crate) fn fade_from(&mut self, from: Time, handle: Handle) {
         let slots = &self.slots;
         let is_alive = |handle: Handle| {
             slots.get(handle.slot as usize).is_some_and(|slot| slot.serial == handle.serial)

@@ -14,6 +14,7 @@ mod flood;
 mod gaps;
 mod hostile;
 mod properties;
+mod records;
 mod rename;
 mod table;
 mod talk;

@@ -8,12 +8,14 @@ use observation::SourceKind;
 
 use super::Outcome;
 use super::alerts::LevelChoice;
-use crate::pipeline::{FACT_BYTES_MAX, Facts, Judge, SortedFacts, Totals, replay};
+use crate::pipeline::{FACT_BYTES_MAX, Facts, Input as Replayed, Judge, Rows, SortedFacts};
+use crate::pipeline::{Totals, replay};
 use crate::progress::Progress;
 use crate::sinks::{Format, Sink, escaped, escaped_whole};
 use crate::sources::captures::Broken;
 use crate::sources::files::{Input, Named, expand};
 use crate::sources::logs::{Sorted, Witnesses, opened, read_containers, read_log, sort};
+use crate::sources::rows::RowFiles;
 use crate::store::StoreChoice;
 
 /// Judge captures and logs: files, folders, or what `watch --record` wrote.
@@ -56,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let inputs = expand(&arguments.paths)?;
     let mut witnesses = Witnesses::default();
     let sorted = sort(&inputs, &mut witnesses)?;
-    if sorted.captures.is_empty() && sorted.logs.is_empty() {
+    if sorted.captures.is_empty() && sorted.logs.is_empty() && sorted.rows.is_empty() {
         report(&sorted.broken, &sorted.unknown);
         bail!("nothing that was named is a capture or a log that this version reads");
     }
@@ -101,14 +103,17 @@ impl Job<'_> {
     ) -> anyhow::Result<Totals> {
         let progress = Progress::new(self.byte_count);
         let mut logs = Logs::default();
-        let facts = logs.read(self, witnesses, &progress)?;
-        let captures = &self.sorted.captures;
-        let (reading, tally) = replay(captures, facts, self.lane_count, &progress, judge)?;
+        let files = RowFiles::new(&self.sorted.rows, witnesses, progress.read_bytes());
+        let facts = logs.read(self, &files, witnesses, &progress)?;
+        let input = Replayed { captures: &self.sorted.captures, facts, rows: Rows::new(files) };
+        let told = replay(input, self.lane_count, &progress, judge)?;
         progress.clear();
         report(&logs.broken, &[]);
-        report(&reading.broken, &[]);
-        let mut totals = Totals::of_packets(&reading, &tally);
+        report(&told.packets.broken, &[]);
+        report(&told.rows.reading.broken, &[]);
+        let mut totals = Totals::of_packets(&told.packets, &told.tally);
         logs.add_to(&mut totals);
+        totals.add_rows(&told.rows);
         totals.alerts = judge.finish()?;
         totals.forgotten("older names and flows forgotten", judge.tally().evicted_count);
         Ok(totals)
@@ -128,12 +133,16 @@ impl Logs {
     fn read(
         &mut self,
         job: &Job<'_>,
+        rows: &RowFiles,
         witnesses: &mut Witnesses,
         progress: &Progress,
     ) -> anyhow::Result<SortedFacts> {
         let mut facts = Facts::new(FACT_BYTES_MAX);
         for capture in &job.sorted.captures {
             facts.put(&opened(&capture.path, capture.source, SourceKind::Packets))?;
+        }
+        for status in rows.statuses() {
+            facts.put(&status)?;
         }
         if let Some(path) = job.containers {
             let tally = read_containers(path, witnesses, &mut |seen| facts.put(seen))?;
@@ -153,7 +162,7 @@ impl Logs {
 
     fn add_to(&self, totals: &mut Totals) {
         let tally = &self.tally;
-        totals.record_count = tally.understood_count
+        totals.record_count += tally.understood_count
             + tally.unused_count
             + tally.not_understood_count
             + self.long_line_count;

@@ -7,9 +7,11 @@ mod judge;
 mod lanes;
 mod order;
 mod replay;
+mod rows;
 mod totals;
 
 pub(crate) use facts::{FACT_BYTES_MAX, Facts, SortedFacts};
 pub(crate) use judge::{Judge, Showing};
-pub(crate) use replay::replay;
+pub(crate) use replay::{Input, replay};
+pub(crate) use rows::Rows;
 pub(crate) use totals::Totals;

@@ -9,7 +9,8 @@ use sensor::{Limits, Tally};
 use super::facts::SortedFacts;
 use super::judge::Judge;
 use super::lanes::{Block, Lanes};
-use super::order::{Queue, decoded};
+use super::order::{Key, Queue, decoded};
+use super::rows::{RowTotals, Rows};
 use crate::progress::Progress;
 use crate::sources::captures::{Broken, CaptureFile, Reading, each_packet};
 
@@ -19,17 +20,30 @@ pub(crate) const REPLAY_SEED: u64 = 0;
 /// So many Observations may wait for slower ones; ordinary input has a few thousand.
 const WAITING_COUNT_MAX: usize = 1 << 18;
 
-/// Reads the captures through `lane_count` lanes, merges the facts in, and judges it all.
+/// What is replayed.
+pub(crate) struct Input<'a> {
+    pub(crate) captures: &'a [CaptureFile],
+    pub(crate) facts: SortedFacts,
+    pub(crate) rows: Rows,
+}
+
+/// What came of reading it.
+pub(crate) struct Told {
+    pub(crate) packets: Reading,
+    pub(crate) tally: Tally,
+    pub(crate) rows: RowTotals,
+}
+
+/// Reads the captures through `lane_count` lanes, merges facts and rows in, and judges it all.
 pub(crate) fn replay(
-    captures: &[CaptureFile],
-    facts: SortedFacts,
+    input: Input<'_>,
     lane_count: u8,
     progress: &Progress,
     judge: &mut Judge,
-) -> anyhow::Result<(Reading, Tally)> {
+) -> anyhow::Result<Told> {
     let lanes = Lanes::start(lane_count, Limits::default(), REPLAY_SEED)?;
-    let mut merge = Merge::new(lanes, facts, judge);
-    let reading = each_packet(captures, progress.read_bytes(), &mut |packet| {
+    let mut merge = Merge::new(lanes, input.facts, input.rows, judge);
+    let packets = each_packet(input.captures, progress.read_bytes(), &mut |packet| {
         merge.block.put(&packet);
         if merge.block.is_full() {
             progress.show();
@@ -37,13 +51,14 @@ pub(crate) fn replay(
         }
         Ok(())
     })?;
-    let tally = merge.finish(&reading.broken)?;
-    Ok((reading, tally))
+    let (tally, rows) = merge.finish(&packets.broken, progress)?;
+    Ok(Told { packets, tally, rows })
 }
 
 struct Merge<'j> {
     lanes: Lanes,
     facts: SortedFacts,
+    rows: Rows,
     queue: Queue,
     judge: &'j mut Judge,
     block: Block,
@@ -55,10 +70,10 @@ struct Merge<'j> {
 }
 
 impl<'j> Merge<'j> {
-    fn new(mut lanes: Lanes, facts: SortedFacts, judge: &'j mut Judge) -> Self {
+    fn new(mut lanes: Lanes, facts: SortedFacts, rows: Rows, judge: &'j mut Judge) -> Self {
         let block = lanes.block();
         let (queue, now, tally) = (Queue::default(), Time(0), Tally::default());
-        Self { lanes, facts, queue, judge, block, under_way: None, now, tally }
+        Self { lanes, facts, rows, queue, judge, block, under_way: None, now, tally }
     }
 
     /// Sends the block on its way, and judges what the lanes told about the one before it while
@@ -94,48 +109,93 @@ impl<'j> Merge<'j> {
         Ok(())
     }
 
-    fn finish(mut self, broken: &[Broken]) -> anyhow::Result<Tally> {
+    fn finish(
+        mut self,
+        broken: &[Broken],
+        progress: &Progress,
+    ) -> anyhow::Result<(Tally, RowTotals)> {
         self.next_block()?;
         if let Some((last, _)) = self.under_way.take() {
             self.take_answer(Some(last))?;
         }
         self.lanes.send_end()?;
         self.take_answer(None)?;
-        self.judge_until(Time::NEVER)?;
-        for broken in broken {
+        self.judge_rest(progress)?;
+        self.lanes.join();
+        let rows = self.rows.finish();
+        for broken in broken.iter().chain(&rows.reading.broken) {
             self.judge.observe(&gap(broken))?;
         }
-        self.lanes.join();
-        Ok(self.tally)
+        Ok((self.tally, rows))
     }
 
     /// Hands the engine everything up to `until`, in order.
     fn judge_until(&mut self, until: Time) -> anyhow::Result<()> {
-        loop {
-            let (fact, told) = (self.facts.first(), self.queue.first());
-            let is_due = |key: &super::order::Key| key.at <= until;
-            match (fact.filter(is_due), told.filter(is_due)) {
-                (None, None) => break,
-                (Some(fact), told) if told.is_none_or(|told| fact <= told) => {
-                    if let Some(bytes) = self.facts.take()? {
-                        self.judge.observe(&decoded(bytes)?)?;
-                    }
-                }
-                _ => {
-                    if let Some((batch, range)) = self.queue.take() {
-                        self.judge.observe(&decoded(batch.get(&range))?)?;
-                    }
-                }
+        while let Some((_, from)) = self.next_until(until) {
+            self.judge_next(from)?;
+        }
+        self.judge.advance(until)?;
+        Ok(())
+    }
+
+    /// Hands on what is left, mostly rows.
+    fn judge_rest(&mut self, progress: &Progress) -> anyhow::Result<()> {
+        let mut count = 0_u64;
+        while let Some((_, from)) = self.next_until(Time::NEVER) {
+            self.judge_next(from)?;
+            count += 1;
+            if count.is_multiple_of(SHOWN_EVERY) {
+                progress.show();
             }
         }
-        if until != Time::NEVER {
-            self.judge.advance(until)?;
+        Ok(())
+    }
+
+    /// What comes next, if it is due.
+    fn next_until(&mut self, until: Time) -> Option<(Key, From)> {
+        let candidates = [
+            (self.facts.first(), From::Facts),
+            (self.queue.first(), From::Packets),
+            (self.rows.first(), From::Rows),
+        ];
+        let due = candidates.into_iter().filter_map(|(key, from)| Some((key?, from)));
+        due.filter(|(key, _)| key.at <= until).min_by_key(|(key, _)| *key)
+    }
+
+    fn judge_next(&mut self, from: From) -> anyhow::Result<()> {
+        match from {
+            From::Facts => {
+                if let Some(bytes) = self.facts.take()? {
+                    self.judge.observe(&decoded(bytes)?)?;
+                }
+            }
+            From::Packets => {
+                if let Some((batch, range)) = self.queue.take() {
+                    self.judge.observe(&decoded(batch.get(&range))?)?;
+                }
+            }
+            From::Rows => {
+                if let Some(row) = self.rows.take() {
+                    self.judge.observe(&row)?;
+                }
+            }
         }
         Ok(())
     }
 }
 
-/// A capture that breaks off is a source that has lost data.
+/// Which stream is next.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Facts,
+    Packets,
+    Rows,
+}
+
+/// Progress is shown anew after so many Observations.
+const SHOWN_EVERY: u64 = 1 << 16;
+
+/// A capture or log that breaks off is a source that has lost data.
 fn gap(broken: &Broken) -> Observation<'static> {
     let (source, at) = (broken.source, broken.last);
     // How much is missing cannot be known; it is more than nothing.

@@ -5,6 +5,7 @@ use std::fmt;
 use engine::Level;
 use sensor::{NotUnderstood, Tally};
 
+use super::rows::RowTotals;
 use crate::sources::captures::Reading;
 
 /// What went through a run.
@@ -49,6 +50,22 @@ impl Totals {
         totals.dropped("fragments", tally.fragments_dropped);
         totals.dropped("segments", tally.segments_dropped);
         totals
+    }
+
+    /// Adds what became of the rows of flow logs.
+    pub(crate) fn add_rows(&mut self, rows: &RowTotals) {
+        let reading = &rows.reading;
+        for tally in reading.tallies.iter().chain([&reading.tally]) {
+            let understood_count = tally.understood_count + tally.unused_count;
+            self.record_count += understood_count + tally.not_understood_count;
+            self.understood_count += understood_count;
+            self.not_understood("rows", tally.not_understood_count);
+        }
+        self.record_count += reading.long_line_count;
+        self.not_understood("overlong rows", reading.long_line_count);
+        self.broken_count += reading.broken.len() as u64;
+        self.forgotten("rows read twice and counted once", rows.duplicate_count);
+        self.forgotten("rows out of order", rows.late_count);
     }
 
     /// Counts what was not understood, with its reason.

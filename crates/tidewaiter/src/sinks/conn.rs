@@ -2,12 +2,14 @@
 //! what reads Zeek
 //! reads this: <https://docs.zeek.org/en/master/logs/conn.html>.
 //!
-//! Beside Zeek's fields: `ja4`, `community_id`, `port` (the capture port) and `flaws`.
+//! Beside Zeek's fields: `ja4`, `community_id`, `port` (the capture port), `bursts`,
+//! `resp_bytes_after_close` and `flaws`. Who is behind the capture port is `local_orig` and
+//! `local_resp`. `scan` reads all of it back.
 
 use std::io::Write;
 use std::net::IpAddr;
 
-use observation::{Flaws, FlowClosed, PortId, Transport};
+use observation::{Flaws, FlowClosed, LocalSide, PortId, Transport};
 
 use super::escape::{defanged_endpoint, escaped};
 use super::words;
@@ -71,6 +73,11 @@ fn write_fields(out: &mut Vec<u8>, flow: &FlowClosed<'_>) -> std::io::Result<()>
         flow.responder.payload_bytes,
         words::conn_state(flow.state).0,
     )?;
+    out.extend_from_slice(match flow.local {
+        LocalSide::Originator => b",\"local_orig\":true,\"local_resp\":false",
+        LocalSide::Responder => b",\"local_orig\":false,\"local_resp\":true",
+        LocalSide::Unknown => b"",
+    });
     // How many bytes are missing is known only when none are.
     if !flow.flaws.has(Flaws::GAP) {
         out.extend_from_slice(b",\"missed_bytes\":0");
@@ -99,6 +106,15 @@ fn write_extras(out: &mut Vec<u8>, flow: &FlowClosed<'_>) -> std::io::Result<()>
     }
     if flow.key.port != PortId::UNKNOWN {
         write!(out, ",\"port\":{}", flow.key.port.0)?;
+    }
+    if let Transport::Other(number) = flow.key.transport {
+        write!(out, ",\"ip_proto\":{number}")?;
+    }
+    if flow.burst_count > 0 {
+        write!(out, ",\"bursts\":{}", flow.burst_count)?;
+    }
+    if flow.responder_bytes_after_close > 0 {
+        write!(out, ",\"resp_bytes_after_close\":{}", flow.responder_bytes_after_close)?;
     }
     let mut separator: &[u8] = b",\"flaws\":[\"";
     for (flaw, name) in words::FLAWS {
@@ -175,7 +191,8 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use std::borrow::Cow;
 
-    use observation::{ConnState, Counts, Endpoint, FlowId, FlowKey, LocalSide, Time};
+    use formats::zeek::{Reader, Writing};
+    use observation::{ConnState, Counts, Endpoint, Fact, FlowId, FlowKey, Time};
     use serde_json::Value;
 
     use super::*;
@@ -240,5 +257,37 @@ mod tests {
         assert_eq!(record["port"], 7);
         assert_eq!(record["flaws"], serde_json::json!(["gap", "midstream"]));
         assert!(record.get("missed_bytes").is_none());
+    }
+
+    /// What the reader of Zeek's logs makes of our own record.
+    fn read_back(flow: &FlowClosed<'_>) -> FlowClosed<'static> {
+        let mut out = Vec::new();
+        write_conn(&mut out, flow);
+        let mut facts = Vec::new();
+        let mut reader = Reader::new(Writing::Json);
+        reader.line(out.trim_ascii_end(), &mut |seen| facts.push(seen.observation.fact));
+        match facts.as_slice() {
+            [Fact::FlowClosed(flow)] => flow.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn our_own_record_comes_back_as_it_was() {
+        let mut flow = flow();
+        // Records have microseconds.
+        flow.start = Time(1_591_367_999_305_988_000);
+        flow.end = Time(1_591_367_999_405_989_000);
+        assert_eq!(read_back(&flow), flow);
+        flow.key.transport = Transport::Other(47);
+        flow.key.port = PortId::of_host(7);
+        flow.local = LocalSide::Responder;
+        flow.state = ConnState::RstOS0;
+        flow.responder = Counts { packets: u64::MAX, payload_bytes: 0, ip_bytes: 1 << 60 };
+        flow.responder_bytes_after_close = 3;
+        flow.protocols = vec![Cow::Borrowed("tls"), Cow::Borrowed("mqtt")];
+        flow.ja4 = Some(Cow::Borrowed("t13d1516h2_8daaf6152771_b186095e22b6"));
+        flow.flaws = Flaws::NAMES.iter().fold(Flaws::NONE, |all, (flaw, _)| all.with(*flaw));
+        assert_eq!(read_back(&flow), flow);
     }
 }

@@ -129,18 +129,4 @@ pub(super) fn privilege(privilege: Privilege) -> String {
 }
 
 /// Every flaw and its name.
-pub(super) const FLAWS: &[(Flaws, &str)] = &[
-    (Flaws::TRUNCATED, "truncated"),
-    (Flaws::BAD_HEADER, "bad_header"),
-    (Flaws::GAP, "gap"),
-    (Flaws::OVERLAP_DIFFERS, "overlap_differs"),
-    (Flaws::MIDSTREAM, "midstream"),
-    (Flaws::REORDERED, "reordered"),
-    (Flaws::FRAGMENTED, "fragmented"),
-    (Flaws::ONE_SIDED, "one_sided"),
-    (Flaws::DATA_AFTER_CLOSE, "data_after_close"),
-    (Flaws::EVICTED, "evicted"),
-    (Flaws::TIME_JUMP, "time_jump"),
-    (Flaws::FRAGMENT_OVERLAP, "fragment_overlap"),
-    (Flaws::TUNNELLED, "tunnelled"),
-];
+pub(super) const FLAWS: &[(Flaws, &str)] = Flaws::NAMES;

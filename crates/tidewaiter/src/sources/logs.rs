@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, bail};
+use formats::zeek::Writing;
 use formats::{Format, HEAD_BYTES, LineLimits, Lines, Parsed, Tally, detect};
 use formats::{docker_events, docker_inspect, recording};
 use observation::{Fact, Observation, SourceId, SourceKind, SourceState, SourceStatus, Time};
 
 use super::captures::{Broken, CaptureFile};
 use super::files::{Counted, Input, Named};
+use super::rows::RowFile;
 
 /// A description of containers is read to this size.
 const DOCUMENT_BYTES_MAX: usize = 64 << 20;
@@ -58,6 +60,8 @@ pub(crate) struct LogFile {
 pub(crate) struct Sorted {
     pub(crate) captures: Vec<CaptureFile>,
     pub(crate) logs: Vec<LogFile>,
+    /// Logs of flows, which are read as a stream.
+    pub(crate) rows: Vec<RowFile>,
     /// No format that we know.
     pub(crate) unknown: Vec<Input>,
     /// Could not even be opened.
@@ -84,6 +88,8 @@ pub(crate) fn sort(inputs: &[Input], witnesses: &mut Witnesses) -> anyhow::Resul
             Format::Pcap | Format::Pcapng => {
                 sorted.captures.push(CaptureFile { path, source: witnesses.next() });
             }
+            Format::ZeekJson => sorted.rows.push(RowFile { path, writing: Writing::Json }),
+            Format::ZeekTsv => sorted.rows.push(RowFile { path, writing: Writing::Tsv }),
             Format::Unknown => sorted.unknown.push(input.clone()),
             format => sorted.logs.push(LogFile { path, source: witnesses.next(), format }),
         }

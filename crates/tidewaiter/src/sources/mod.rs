@@ -7,3 +7,4 @@ pub(crate) mod captures;
 pub(crate) mod files;
 pub(crate) mod live;
 pub(crate) mod logs;
+pub(crate) mod rows;

@@ -1,0 +1,179 @@
+//! Rows of flow logs on their way to the engine: put in order within a bounded buffer, and each
+//! row once.
+//!
+//! Zeek writes a conversation when it has ended, and not at once: what is out of order by fewer
+//! rows than the buffer holds comes out in order. What is later still is counted and handed on
+//! late.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use formats::zeek::Seen;
+use observation::{DnsData, Fact, Observation, Span, Time};
+
+use super::order::Key;
+use crate::sources::rows::{RowFiles, RowReading};
+
+/// Observations that are held to be put in order.
+const HELD_COUNT_MAX: usize = 1 << 15;
+/// The most that their text may take.
+const HELD_BYTES_MAX: usize = 32 << 20;
+/// Rows that are remembered to know them again.
+const REMEMBERED_COUNT: usize = 1 << 17;
+/// What comes later than this is out of order for the engine too.
+const LATE: Span = Span::from_secs(10);
+
+/// The rows of all logs, in order.
+pub(crate) struct Rows {
+    files: RowFiles,
+    buffer: Buffer,
+    is_at_end: bool,
+}
+
+/// What came of them.
+#[derive(Debug, Default)]
+pub(crate) struct RowTotals {
+    pub(crate) reading: RowReading,
+    /// Rows that had been read before.
+    pub(crate) duplicate_count: u64,
+    /// Observations that were out of order by more than could be held.
+    pub(crate) late_count: u64,
+}
+
+impl Rows {
+    pub(crate) fn new(files: RowFiles) -> Self {
+        Self { files, buffer: Buffer::default(), is_at_end: false }
+    }
+
+    /// The place of the next Observation.
+    pub(super) fn first(&mut self) -> Option<Key> {
+        while !self.is_at_end && !self.buffer.is_full() {
+            let (files, buffer) = (&mut self.files, &mut self.buffer);
+            buffer.verdict = None;
+            self.is_at_end = !files.next(&mut |seen| buffer.put(seen));
+        }
+        self.buffer.held.peek().map(|Reverse((key, _))| *key)
+    }
+
+    /// The next Observation.
+    pub(super) fn take(&mut self) -> Option<Observation<'static>> {
+        self.buffer.take()
+    }
+
+    /// What came of it, once all were taken.
+    pub(super) fn finish(self) -> RowTotals {
+        RowTotals {
+            reading: self.files.finish(),
+            duplicate_count: self.buffer.duplicate_count,
+            late_count: self.buffer.late_count,
+        }
+    }
+}
+
+struct Buffer {
+    held: BinaryHeap<Reverse<(Key, u32)>>,
+    slots: Vec<Option<Observation<'static>>>,
+    free: Vec<u32>,
+    held_bytes: usize,
+    remembered: Vec<u64>,
+    /// The row that is being read, and whether it is new.
+    verdict: Option<(u64, bool)>,
+    latest: Time,
+    duplicate_count: u64,
+    late_count: u64,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self {
+            held: BinaryHeap::with_capacity(HELD_COUNT_MAX),
+            slots: Vec::with_capacity(HELD_COUNT_MAX),
+            free: Vec::new(),
+            held_bytes: 0,
+            remembered: vec![0; REMEMBERED_COUNT],
+            verdict: None,
+            latest: Time(0),
+            duplicate_count: 0,
+            late_count: 0,
+        }
+    }
+}
+
+impl Buffer {
+    fn is_full(&self) -> bool {
+        self.held.len() >= HELD_COUNT_MAX || self.held_bytes >= HELD_BYTES_MAX
+    }
+
+    fn put(&mut self, seen: Seen) {
+        if !self.is_new(seen.row) {
+            return;
+        }
+        let key = Key::of(&seen.observation);
+        self.held_bytes += text_bytes(&seen.observation.fact);
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(seen.observation);
+        }
+        self.held.push(Reverse((key, slot)));
+    }
+
+    /// Whether a row was not read before. A row may give several Observations. Two rows that share
+    /// a place in the table only make each other forgotten, which costs a duplicate and no row.
+    fn is_new(&mut self, row: u64) -> bool {
+        if let Some((known, is_new)) = self.verdict
+            && known == row
+        {
+            return is_new;
+        }
+        let index = row as usize % REMEMBERED_COUNT;
+        let is_new = self.remembered.get(index) != Some(&row);
+        if let Some(place) = self.remembered.get_mut(index) {
+            *place = row;
+        }
+        self.duplicate_count += u64::from(!is_new);
+        self.verdict = Some((row, is_new));
+        is_new
+    }
+
+    fn take(&mut self) -> Option<Observation<'static>> {
+        let Reverse((key, slot)) = self.held.pop()?;
+        self.free.push(slot);
+        let observation = self.slots.get_mut(slot as usize).and_then(Option::take)?;
+        self.held_bytes = self.held_bytes.saturating_sub(text_bytes(&observation.fact));
+        self.late_count += u64::from(key.at + LATE < self.latest);
+        self.latest = self.latest.max(key.at);
+        Some(observation)
+    }
+}
+
+/// About how much the text of a fact takes in memory.
+fn text_bytes(fact: &Fact<'_>) -> usize {
+    const ANSWER_BYTES: usize = 64;
+    match fact {
+        Fact::FlowClosed(fact) => fact.community_id.len(),
+        Fact::Dns(fact) => {
+            let answers = fact.answers.iter().map(|answer| match &answer.data {
+                DnsData::Name(name) => ANSWER_BYTES + name.len(),
+                _ => ANSWER_BYTES,
+            });
+            fact.name.len() + answers.sum::<usize>()
+        }
+        Fact::Http(fact) => {
+            let parts = [&fact.host, &fact.target, &fact.user_agent, &fact.header_names];
+            parts.into_iter().map(|part| part.len()).sum()
+        }
+        Fact::TlsHello(fact) => fact.server_name.len() + fact.alpn.len() + fact.ja4.len(),
+        Fact::TlsSession(fact) => fact
+            .certificate
+            .as_ref()
+            .map_or(0, |certificate| certificate.subject.len() + certificate.issuer.len()),
+        Fact::Detail(fact) => fact.value.len(),
+        _ => 0,
+    }
+}
