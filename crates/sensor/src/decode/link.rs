@@ -1,5 +1,5 @@
-//! Link layers: Ethernet with 802.1Q and 802.1ad tags, BSD loopback, Linux cooked capture (LINKTYPE
-//! 0, 1, 108, 113, 276 of the tcpdump registry) and raw IP.
+//! Link layers: Ethernet with 802.1Q and 802.1ad tags, BSD loopback, PPP and Cisco's HDLC,
+//! Linux cooked capture (LINKTYPE 0, 1, 9, 50, 104, 108, 113, 276 of the tcpdump registry) and raw IP.
 
 use super::ip::{self, Ip};
 use super::{be16, be32};
@@ -12,6 +12,11 @@ const TAG_COUNT_MAX: usize = 8;
 const SLL_HEADER: usize = 16;
 const SLL2_HEADER: usize = 20;
 const LOOPBACK_HEADER: usize = 4;
+
+/// LINKTYPE_PPP, LINKTYPE_PPP_HDLC and LINKTYPE_C_HDLC.
+const PPP: u32 = 9;
+const PPP_HDLC: u32 = 50;
+const CISCO_HDLC: u32 = 104;
 
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
@@ -34,6 +39,7 @@ pub(super) fn frame(link: LinkType, bytes: &[u8], wire_len: u32) -> Result<Ip<'_
             carried(protocol, bytes, SLL2_HEADER, wire_len)
         }
         LinkType::Null | LinkType::Loop => loopback(bytes, wire_len),
+        LinkType::Other(CISCO_HDLC | PPP_HDLC | PPP) => serial(bytes, wire_len),
         LinkType::Other(_) => Err(NotUnderstood::LinkType),
     }
 }
@@ -69,6 +75,26 @@ pub(super) fn carried(
     Err(NotUnderstood::TooDeep)
 }
 
+/// PPP (RFC 1661, RFC 1662), or Cisco's HDLC, which has EtherTypes behind an address of its own.
+fn serial(bytes: &[u8], wire_len: u32) -> Result<Ip<'_>, NotUnderstood> {
+    let (protocol, offset) = match bytes {
+        [0x0f | 0x8f, _, high, low, ..] => (u16::from_be_bytes([*high, *low]), 4),
+        [0xff, 0x03, high, low, ..] => (of_ppp(u16::from_be_bytes([*high, *low])), 4),
+        [high, low, ..] => (of_ppp(u16::from_be_bytes([*high, *low])), 2),
+        _ => return Err(NotUnderstood::Short),
+    };
+    carried(protocol, bytes, offset, wire_len)
+}
+
+/// The EtherType of one of PPP's protocols; 0 where it is not IP.
+const fn of_ppp(protocol: u16) -> u16 {
+    match protocol {
+        0x0021 => IPV4,
+        0x0057 => IPV6,
+        _ => 0,
+    }
+}
+
 /// BSD loopback: the address family stands in the byte order of the machine that captured.
 fn loopback(bytes: &[u8], wire_len: u32) -> Result<Ip<'_>, NotUnderstood> {
     let family = be32(bytes, 0).ok_or(NotUnderstood::Short)?;
@@ -101,7 +127,7 @@ mod tests {
     #[test]
     fn every_link_type_leads_to_the_same_packet() {
         let mac = [2u8; 12];
-        let cases: [(LinkType, Vec<u8>); 9] = [
+        let cases: [(LinkType, Vec<u8>); 12] = [
             (LinkType::Ethernet, [&mac[..], &[8, 0]].concat()),
             (LinkType::Ethernet, [&mac[..], &[0x81, 0, 0, 5, 8, 0]].concat()),
             (LinkType::Ethernet, [&mac[..], &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 8, 0]].concat()),
@@ -111,6 +137,9 @@ mod tests {
             (LinkType::LinuxSll, [&[0u8; 14][..], &[8, 0]].concat()),
             (LinkType::LinuxSll2, [&[8u8, 0][..], &[0; 18]].concat()),
             (LinkType::Ipv4, Vec::new()),
+            (LinkType::Other(104), Vec::from([0x0f, 0, 8, 0])),
+            (LinkType::Other(9), Vec::from([0xff, 3, 0, 0x21])),
+            (LinkType::Other(9), Vec::from([0, 0x21])),
         ];
         for (link, head) in cases {
             assert_eq!(protocol_of(link, &head), Ok(1), "{link:?}");

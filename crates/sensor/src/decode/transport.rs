@@ -48,6 +48,7 @@ impl TcpFlags {
     pub(crate) const FIN: Self = Self(1);
     pub(crate) const SYN: Self = Self(2);
     pub(crate) const RST: Self = Self(4);
+    pub(crate) const PSH: Self = Self(8);
     pub(crate) const ACK: Self = Self(16);
 
     pub(crate) const fn has(self, other: Self) -> bool {
@@ -60,6 +61,8 @@ const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
+/// The shortest payload of an Ethernet frame.
+const ETHERNET_BYTES_MIN: u32 = 46;
 
 /// The segment that a whole IP packet carries.
 pub(crate) fn segment<'a>(ip: &Ip<'a>) -> Result<Segment<'a>, NotUnderstood> {
@@ -90,6 +93,7 @@ fn tcp<'a>(ip: &Ip<'a>) -> Result<Segment<'a>, NotUnderstood> {
     let header = ip.payload.first_chunk::<20>().ok_or(NotUnderstood::BadTransport)?;
     let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, ..] = *header;
     let header_len = usize::from(offset >> 4) * 4;
+    let flags = TcpFlags(flags);
     let mut flaws = ip.flaws;
     if header_len < 20 {
         return Err(NotUnderstood::BadTransport);
@@ -101,6 +105,12 @@ fn tcp<'a>(ip: &Ip<'a>) -> Result<Segment<'a>, NotUnderstood> {
         let skipped = u32::try_from(header_len).unwrap_or(u32::MAX);
         (ip.payload.get(header_len..).unwrap_or_default(), ip.payload_len.saturating_sub(skipped))
     };
+    let (payload, payload_len) = if is_padding(ip, flags, payload) {
+        flaws = flaws.with(Flaws::BAD_HEADER);
+        (&[][..], 0)
+    } else {
+        (payload, payload_len)
+    };
     Ok(Segment {
         from: Endpoint { address: ip.from, port: u16::from_be_bytes([s0, s1]) },
         to: Endpoint { address: ip.to, port: u16::from_be_bytes([d0, d1]) },
@@ -108,13 +118,22 @@ fn tcp<'a>(ip: &Ip<'a>) -> Result<Segment<'a>, NotUnderstood> {
         kind: Kind::Tcp {
             seq: u32::from_be_bytes([q0, q1, q2, q3]),
             ack: u32::from_be_bytes([a0, a1, a2, a3]),
-            flags: TcpFlags(flags),
+            flags,
         },
         payload,
         payload_len,
         ip_bytes: ip.bytes,
         flaws,
     })
+}
+
+/// Some middle boxes count the zeros by which Ethernet fills up an empty segment as its payload;
+/// what the sender sends afterwards has the same number.
+fn is_padding(ip: &Ip<'_>, flags: TcpFlags, payload: &[u8]) -> bool {
+    ip.bytes <= ETHERNET_BYTES_MIN
+        && !flags.has(TcpFlags::PSH)
+        && !payload.is_empty()
+        && payload.iter().all(|byte| *byte == 0)
 }
 
 fn udp<'a>(ip: &Ip<'a>) -> Result<Segment<'a>, NotUnderstood> {
@@ -234,6 +253,19 @@ mod tests {
         bytes[24..].copy_from_slice(b"id");
         let segment = segment(&ip(TCP, &bytes)).unwrap();
         assert_eq!((segment.payload, segment.payload_len), (&b"id"[..], 2));
+    }
+
+    #[test]
+    fn zeros_that_fill_a_frame_are_not_payload() {
+        let mut bytes = [0u8; 26];
+        bytes[12] = 5 << 4;
+        bytes[13] = 0x10;
+        assert_eq!(segment(&ip(TCP, &bytes)).unwrap().payload_len, 0);
+        bytes[13] = 0x18;
+        assert_eq!(segment(&ip(TCP, &bytes)).unwrap().payload_len, 6);
+        bytes[13] = 0x10;
+        bytes[25] = 1;
+        assert_eq!(segment(&ip(TCP, &bytes)).unwrap().payload_len, 6);
     }
 
     #[test]

@@ -6,9 +6,15 @@ use alloc::vec::Vec;
 use observation::{PortId, Side};
 
 use super::quota::Quota;
+use crate::protocols::{DATAGRAM_COUNT_MAX, FIRST_BYTES_MAX, LATER_BYTES_MAX};
 
 /// What is kept of each direction's beginning.
 pub(crate) const HEAD_BYTES_MAX: usize = 2048;
+
+const _: () = assert!(
+    2 + FIRST_BYTES_MAX + (DATAGRAM_COUNT_MAX as usize - 1) * (2 + LATER_BYTES_MAX)
+        <= HEAD_BYTES_MAX
+);
 
 /// All chunks, in use or free; they are made on demand and never given back.
 #[derive(Debug)]
@@ -105,6 +111,22 @@ impl FlowHeads {
             *len += u16::try_from(fits).unwrap_or(0);
         }
         Kept::Whole
+    }
+
+    /// Appends a datagram with its length before it, cut to what is kept of it.
+    pub(crate) fn append_datagram(
+        &mut self,
+        pool: &mut HeadPool,
+        port: PortId,
+        side: Side,
+        bytes: &[u8],
+    ) -> Kept {
+        let bytes_max = if self.is_begun(side) { LATER_BYTES_MAX } else { FIRST_BYTES_MAX };
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        if self.append(pool, port, side, &length.to_be_bytes()) == Kept::Denied {
+            return Kept::Denied;
+        }
+        self.append(pool, port, side, bytes.get(..bytes_max).unwrap_or(bytes))
     }
 
     /// One direction's head; empty where it was never kept.

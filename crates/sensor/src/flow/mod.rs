@@ -31,7 +31,7 @@ use self::heads::FlowHeads;
 use self::reorder::Queue;
 use self::tcp::Stage;
 use crate::decode::{Kind, Segment};
-use crate::protocols::{Heads, Heard, Interest, Recognizer};
+use crate::protocols::{Datagrams, Heads, Heard, Interest, Recognizer, Start, name_by_number};
 use crate::{Limits, Tally, community};
 
 /// Packets follow the end of a TCP conversation for about a round trip; a new SYN ends the wait.
@@ -254,7 +254,7 @@ impl Flow {
             }
         }
         self.close_burst(at, pools, out);
-        let heads = heads_of(&self.heads, &pools.heads, self.first_speaker, self.key.transport);
+        let heads = kept_heads!(self, &pools.heads);
         let mut voice = Voice { at, ..voice!(self, out) };
         self.recognizer.end(heads, &mut |heard| voice.hear(heard));
         self.heads.free(&mut pools.heads, self.key.port);
@@ -274,7 +274,7 @@ impl Flow {
             responder: self.half(Side::Responder).counts,
             responder_bytes_after_close: self.responder_bytes_after_close,
             burst_count: self.burst.index(),
-            protocols: self.recognizer.names().iter().map(|&name| Cow::Borrowed(name)).collect(),
+            protocols: self.protocols().map(Cow::Borrowed).collect(),
             ja4: self.recognizer.ja4().map(Cow::Borrowed),
             community_id: Cow::Owned(community::id(&self.key)),
             flaws: self.flaws,
@@ -282,6 +282,12 @@ impl Flow {
         let order = self.order;
         out(&Observation { at, witness: self.witness, order, fact: Fact::FlowClosed(closed) });
         self.order += 1;
+    }
+
+    /// What it speaks, outermost first.
+    fn protocols(&self) -> impl Iterator<Item = &'static str> {
+        let named = self.recognizer.names().iter().copied();
+        named.chain(name_by_number(self.key.transport))
     }
 
     /// Whether it was a conversation that no protocol claims.
@@ -332,19 +338,32 @@ pub(crate) enum Fate {
     Ends,
 }
 
-/// The heads of both sides as a recognizer wants them.
-fn heads_of<'p>(
-    heads: &FlowHeads,
-    pool: &'p HeadPool,
+/// A flow's heads as its recognizer wants them, field by field, so that its others stay free.
+macro_rules! kept_heads {
+    ($flow:expr, $pool:expr) => {{
+        let kept = [Side::Originator, Side::Responder].map(|side| $flow.heads.of($pool, side));
+        heads_of(kept, $flow.first_speaker, $flow.key.transport, start_of(&$flow.halves))
+    }};
+}
+use kept_heads;
+
+fn heads_of(
+    kept: [&[u8]; 2],
     first: Option<Side>,
     transport: Transport,
-) -> Heads<'p> {
-    Heads {
-        opener: heads.of(pool, Side::Originator),
-        answerer: heads.of(pool, Side::Responder),
-        first,
-        transport,
+    start: Start,
+) -> Heads<'_> {
+    if transport == Transport::Udp {
+        let [(opener, after_opener), (answerer, after_answerer)] = kept.map(Datagrams::split_first);
+        let later = [after_opener, after_answerer];
+        return Heads { opener, answerer, first, transport, start: Start::Seen, later };
     }
+    let [opener, answerer] = kept;
+    Heads { opener, answerer, first, transport, start, later: Default::default() }
+}
+
+fn start_of(halves: &[Half; 2]) -> Start {
+    if halves.iter().any(|half| half.knows.initial) { Start::Seen } else { Start::Missed }
 }
 
 /// A flow's voice while its recognizer is borrowed.

@@ -7,7 +7,7 @@ use observation::{Flaws, Side, Time, Transport};
 
 use super::heads::{HEAD_BYTES_MAX, Kept};
 use super::reorder::{Queue, Queued, ahead};
-use super::{Flow, Out, Pools, Voice, heads_of, voice};
+use super::{Flow, Out, Pools, Voice, heads_of, kept_heads, start_of, voice};
 use crate::protocols::Interest;
 
 /// A sequence number further off than this is astray, until a second segment follows the first.
@@ -316,12 +316,15 @@ impl Flow {
 
     fn feed(&mut self, side: Side, fresh: &[u8], at: Time, pools: &mut Pools, out: &mut Out<'_>) {
         let is_first = !self.heads.is_begun(side);
-        // Datagrams are told apart by each side's first.
-        if self.interest == Interest::Heads && (is_first || self.key.transport == Transport::Tcp) {
-            let kept = self.heads.append(&mut pools.heads, self.key.port, side, fresh);
+        if self.interest == Interest::Heads {
+            let (pool, port) = (&mut pools.heads, self.key.port);
+            let kept = match self.key.transport {
+                Transport::Udp => self.heads.append_datagram(pool, port, side, fresh),
+                _ => self.heads.append(pool, port, side, fresh),
+            };
             pools.tally.heads_denied += u64::from(kept == Kept::Denied);
         }
-        let mut heads = heads_of(&self.heads, &pools.heads, self.first_speaker, self.key.transport);
+        let mut heads = kept_heads!(self, &pools.heads);
         // Without room for a head, the first payload stands for it while it is here.
         let head = match side {
             Side::Originator => &mut heads.opener,

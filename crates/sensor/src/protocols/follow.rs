@@ -102,6 +102,7 @@ macro_rules! followers {
 followers! {
     Clamd(super::clamd::Session),
     Dns(super::dns::Exchange),
+    Dnscrypt(super::dnscrypt::Session),
     Fix(super::fix::Messages),
     Ftp(Lines<super::ftp::Dialogue>),
     Graphite(Lines<super::graphite::Stream>),

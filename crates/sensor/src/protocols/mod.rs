@@ -9,7 +9,10 @@ use alloc::vec::Vec;
 
 use observation::{Certainty, DnsAnswer, Side, Time, Transport};
 
+mod by_number;
+mod datagrams;
 mod follow;
+mod frames;
 mod lines;
 mod recognizer;
 mod registry;
@@ -20,46 +23,67 @@ mod client_hello;
 mod dns_message;
 mod http_exchange;
 mod quic_initial;
+mod secp256k1;
 mod tunnel;
 mod websocket;
 
 mod amqp;
 mod bgp;
+mod bitcoin;
 mod bittorrent;
+mod cassandra;
 mod clamd;
+mod coap;
 mod dhcp;
 mod dns;
 mod dnscrypt;
 mod dtls;
+mod elasticsearch;
+mod ethereum;
 mod fix;
 mod ftp;
 mod git;
 mod graphite;
+mod gtp;
 mod haproxy_agent;
 mod hl7;
 mod http;
 mod http2;
 mod ident;
+mod ike;
 mod imap;
 mod irc;
+mod kafka;
 mod kerberos;
 mod mdns;
 mod memcached;
+mod midstream;
+mod modbus;
 mod mqtt;
 mod mysql;
 mod nats;
 mod netbios;
+mod netflow;
+mod nfs;
 mod nntp;
 mod ntp;
 mod openvpn;
 mod pdb;
 mod pop3;
 mod postgresql;
+mod pptp;
 mod quic;
+mod raft;
 mod rdp;
 mod redis;
+mod rlogin;
+mod rpc;
+mod rsh;
 mod rsync;
+mod rtcp;
+mod rtp;
 mod rtsp;
+mod sflow;
 mod sip;
 mod smtp;
 mod snmp;
@@ -67,10 +91,14 @@ mod socks;
 mod ssdp;
 mod ssh;
 mod stomp;
+mod stratum;
 mod stun;
 mod svn;
+mod syncthing;
 mod syslog;
 mod telnet;
+mod teredo;
+mod tinc;
 mod tls;
 mod vnc;
 mod wireguard;
@@ -83,6 +111,10 @@ mod registry_tests;
 #[cfg(test)]
 mod story;
 
+pub(crate) use by_number::name as name_by_number;
+pub(crate) use datagrams::{
+    DATAGRAM_COUNT_MAX, Datagram, Datagrams, FIRST_BYTES_MAX, LATER_BYTES_MAX,
+};
 pub(crate) use recognizer::Recognizer;
 
 /// What both sides have said so far, from the start: at most `HEAD_BYTES_MAX` bytes each.
@@ -97,6 +129,19 @@ pub(crate) struct Heads<'a> {
     pub first: Option<Side>,
     /// What carries them.
     pub transport: Transport,
+    /// Whether a conversation's first bytes are among them.
+    pub start: Start,
+    /// For datagrams: what each side said after its first.
+    pub later: [Datagrams<'a>; 2],
+}
+
+/// Whether the beginning of a conversation was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// A SYN was, or nothing has to open the conversation.
+    Seen,
+    /// The capture began in the middle of it.
+    Missed,
 }
 
 /// What a probe says of the heads. `Never` is final for every longer input.
@@ -152,5 +197,16 @@ impl Heads<'_> {
             Side::Originator => self.opener,
             Side::Responder => self.answerer,
         }
+    }
+
+    /// The datagrams of `side`: the first, and the beginnings of some that followed.
+    pub(crate) fn datagrams(&self, side: Side) -> impl Iterator<Item = Datagram<'_>> {
+        let [originator, responder] = self.later;
+        let (first, later) = match side {
+            Side::Originator => (self.opener, originator),
+            Side::Responder => (self.answerer, responder),
+        };
+        let first = (!first.is_empty()).then_some(Datagram { length: first.len(), bytes: first });
+        first.into_iter().chain(later)
     }
 }

@@ -21,8 +21,8 @@ fn probe(heads: Heads<'_>) -> Verdict {
         (Some(Mode::Asks | Mode::Either), None) if heads.answerer.is_empty() => {
             Verdict::Proposed(Side::Originator)
         }
-        // The capture began behind the question. A private answer's counts prove it.
-        (Some(Mode::Answers), None) if is_private_answer(heads.opener) => {
+        // The capture began behind the question.
+        (Some(Mode::Answers), None) if heads.answerer.is_empty() => {
             Verdict::Proposed(Side::Originator)
         }
         (None, Some(_)) if heads.opener.is_empty() => Verdict::Proposed(Side::Responder),

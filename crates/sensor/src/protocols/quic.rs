@@ -7,6 +7,7 @@ use observation::Side;
 use super::follow::Follower;
 use super::quic_initial::Initials;
 use super::registry::{FirstBytes, Protocol, Transports};
+use super::words::contains;
 use super::{Heads, Verdict};
 
 pub(super) static PROTOCOL: Protocol = Protocol {
@@ -21,6 +22,9 @@ fn probe(heads: Heads<'_>) -> Verdict {
     let first = heads.first.unwrap_or(Side::Originator);
     let (opening, answer) = (heads.of(first), heads.of(first.other()));
     let google = is_google(opening);
+    if !google && answer.is_empty() && rejects(opening) {
+        return Verdict::Proposed(first);
+    }
     match (is_initial(opening) || google, answer) {
         _ if opening.is_empty() => Verdict::Unsure,
         (false, _) => Verdict::Never,
@@ -80,7 +84,18 @@ fn is_google(datagram: &[u8]) -> bool {
     flags & 0xc8 == 0x08 && flags & 1 == 1 && tens.is_ascii_digit() && ones.is_ascii_digit()
 }
 
+/// A server's first answer in Google's, where its client was not captured: the crypto stream begins
+/// with a tag for a rejection or a hello.
+fn rejects(datagram: &[u8]) -> bool {
+    let early = datagram.get(GOOGLE_HEADER_BYTES..GOOGLE_TAG_WITHIN).unwrap_or_default();
+    matches!(datagram, [0x08 | 0x0c, ..])
+        && (contains(early, b"REJ\0") || contains(early, b"SHLO") || contains(early, b"SREJ"))
+}
+
 const ID_BYTES_MAX: u8 = 20;
+/// Flags, connection id, number; then a hash, and a frame's header with up to 32 bytes of nonce.
+const GOOGLE_HEADER_BYTES: usize = 10;
+const GOOGLE_TAG_WITHIN: usize = 72;
 /// A client pads its first datagram to 1200 bytes; servers' and 0-RTT datagrams may be shorter.
 const DATAGRAM_BYTES_MIN: usize = 64;
 

@@ -9,7 +9,7 @@ use super::registry::{Candidates, Protocol};
 use super::tls::Records;
 use super::tunnel::Tunnel;
 use super::websocket::Frames;
-use super::{Heads, Heard, Interest, Verdict};
+use super::{DATAGRAM_COUNT_MAX, Heads, Heard, Interest, Verdict};
 
 /// How many protocols may be nested in one flow (`http`, then `websocket`).
 const NAME_COUNT_MAX: usize = 3;
@@ -222,7 +222,7 @@ impl Fed<'_> {
     /// Whether these bytes became part of the heads.
     fn changes_heads(&self) -> bool {
         match self.heads.transport {
-            Transport::Udp => self.before == 0,
+            Transport::Udp => self.before < DATAGRAM_COUNT_MAX,
             _ => (self.before as usize) < self.heads.of(self.side).len(),
         }
     }

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use observation::{Certainty, Grammar, Side, Time, Transport};
 
-use super::{Heads, Heard, Recognizer};
+use super::datagrams::{Datagrams, FIRST_BYTES_MAX, LATER_BYTES_MAX};
+use super::{Heads, Heard, Recognizer, Start};
 
 /// As large as the flow table's heads.
 pub(super) const HEAD_BYTES_MAX: usize = 2048;
@@ -51,20 +52,33 @@ impl Story {
 
     /// Over UDP: every turn is a datagram.
     pub(super) fn of_datagrams(turns: &[Turn<'_>]) -> Self {
-        let mut teller = Teller::new(Transport::Udp);
-        for (side, bytes) in turns {
-            teller.turn(*side, bytes, usize::MAX);
-        }
-        teller.end()
+        Self::told(Teller::new(Transport::Udp), turns, usize::MAX)
     }
 
     /// Over TCP in segments of this size.
     pub(super) fn cut(turns: &[Turn<'_>], segment_bytes: usize) -> Self {
-        let mut teller = Teller::new(Transport::Tcp);
+        Self::told(Teller::new(Transport::Tcp), turns, segment_bytes)
+    }
+
+    /// Over TCP, as it looks to a capture that began in the middle of it.
+    pub(super) fn of_midstream(turns: &[Turn<'_>]) -> Self {
+        let [whole, bytewise] = [usize::MAX, 1].map(|segment_bytes| {
+            let teller = Teller { start: Start::Missed, ..Teller::new(Transport::Tcp) };
+            Self::told(teller, turns, segment_bytes)
+        });
+        assert_eq!((&whole.names, whole.left), (&bytewise.names, bytewise.left));
+        whole
+    }
+
+    fn told(mut teller: Teller, turns: &[Turn<'_>], segment_bytes: usize) -> Self {
         for (side, bytes) in turns {
             teller.turn(*side, bytes, segment_bytes);
         }
         teller.end()
+    }
+
+    pub(super) fn is_nothing(&self) {
+        assert!(self.names.is_empty(), "{self:?}");
     }
 
     pub(super) fn is_confirmed(&self, name: &str) {
@@ -96,9 +110,9 @@ impl Story {
 /// Plays the flow table.
 pub(super) struct Teller {
     transport: Transport,
+    start: Start,
     recognizer: Recognizer,
-    opener: Vec<u8>,
-    answerer: Vec<u8>,
+    kept: [Vec<u8>; 2],
     first: Option<Side>,
     story: Story,
 }
@@ -107,9 +121,9 @@ impl Teller {
     pub(super) fn new(transport: Transport) -> Self {
         Self {
             transport,
+            start: Start::Seen,
             recognizer: Recognizer::default(),
-            opener: Vec::new(),
-            answerer: Vec::new(),
+            kept: [Vec::new(), Vec::new()],
             first: None,
             story: Story::default(),
         }
@@ -124,33 +138,50 @@ impl Teller {
 
     fn segment(&mut self, side: Side, bytes: &[u8]) {
         self.first = self.first.or(Some(side));
-        let head = match side {
-            Side::Originator => &mut self.opener,
-            Side::Responder => &mut self.answerer,
-        };
-        if self.transport == Transport::Tcp || head.is_empty() {
-            let room = HEAD_BYTES_MAX - head.len();
-            head.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        }
-        let heads = Heads {
-            opener: &self.opener,
-            answerer: &self.answerer,
-            first: self.first,
-            transport: self.transport,
-        };
+        keep(&mut self.kept[side as usize], self.transport, bytes);
+        let heads = heads(&self.kept, self.transport, self.start, self.first);
         let story = &mut self.story;
         self.recognizer.bytes(heads, side, bytes, Time(1), &mut |heard| story.hear(&heard));
     }
 
     pub(super) fn end(mut self) -> Story {
-        let heads =
-            Heads { opener: &[], answerer: &[], first: self.first, transport: self.transport };
+        let nothing = [Vec::new(), Vec::new()];
+        let heads = heads(&nothing, self.transport, self.start, self.first);
         let story = &mut self.story;
         self.recognizer.end(heads, &mut |heard| story.hear(&heard));
         self.story.names = self.recognizer.names().to_vec();
         self.story.ja4 = self.recognizer.ja4().map(Box::from);
         self.story
     }
+}
+
+fn keep(kept: &mut Vec<u8>, transport: Transport, bytes: &[u8]) {
+    let room = HEAD_BYTES_MAX - kept.len();
+    if transport != Transport::Udp {
+        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        return;
+    }
+    let bytes_max = if kept.is_empty() { FIRST_BYTES_MAX } else { LATER_BYTES_MAX };
+    let mut framed = Vec::from(u16::try_from(bytes.len()).unwrap().to_be_bytes());
+    framed.extend_from_slice(&bytes[..bytes.len().min(bytes_max)]);
+    kept.extend_from_slice(&framed[..framed.len().min(room)]);
+}
+
+fn heads(
+    kept: &[Vec<u8>; 2],
+    transport: Transport,
+    start: Start,
+    first: Option<Side>,
+) -> Heads<'_> {
+    let [opener, answerer] = kept.each_ref().map(|kept| &**kept);
+    if transport != Transport::Udp {
+        let later = [Datagrams::default(); 2];
+        return Heads { opener, answerer, first, transport, start, later };
+    }
+    let [(opener, after_opener), (answerer, after_answerer)] =
+        [opener, answerer].map(Datagrams::split_first);
+    let later = [after_opener, after_answerer];
+    Heads { opener, answerer, first, transport, start, later }
 }
 
 impl Story {

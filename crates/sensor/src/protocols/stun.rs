@@ -1,7 +1,9 @@
-//! STUN, by the magic cookie and a length that fits: RFC 8489, section 5.
+//! STUN, by the magic cookie and a length that fits: RFC 8489, section 5; RFC 3489 before it. What
+//! shares the port with it is told apart by its first byte: RFC 7983.
 
-use observation::Transport;
+use observation::{Side, Transport};
 
+use super::frames::{Frame, be16_at, chain};
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, two_sided};
 use super::{Heads, Verdict};
@@ -15,7 +17,51 @@ pub(super) static PROTOCOL: Protocol = Protocol {
 };
 
 fn probe(heads: Heads<'_>) -> Verdict {
-    two_sided(message(heads.opener, heads.transport), message(heads.answerer, heads.transport))
+    let verdict =
+        two_sided(message(heads.opener, heads.transport), message(heads.answerer, heads.transport));
+    match verdict {
+        Verdict::Never if heads.transport == Transport::Udp => classic(&heads),
+        verdict => verdict,
+    }
+}
+
+/// Before RFC 5389 there was no cookie: attributes have to add up, and the answer to repeat all of
+/// the transaction's id.
+fn classic(heads: &Heads<'_>) -> Verdict {
+    let first = heads.first.unwrap_or(Side::Originator);
+    let (asks, answers) = (heads.of(first), heads.of(first.other()));
+    let Some((id, attributes)) = classic_message(asks) else { return Verdict::Never };
+    match classic_message(answers) {
+        Some((answered, _)) if answered == id => Verdict::Confirmed,
+        None if answers.is_empty() && attributes.is_empty() => Verdict::Unsure,
+        None if answers.is_empty() => Verdict::Proposed(first),
+        _ => Verdict::Never,
+    }
+}
+
+/// The transaction's id, and the attributes.
+fn classic_message(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
+    let ([kind, method, high, low], rest) = datagram.split_first_chunk::<4>()?;
+    let (id, attributes) = rest.split_at_checked(HEADER_BYTES - 4)?;
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
+    // Binding and shared secret, each asked, answered or refused.
+    let fits = matches!((kind, method), (0, 1 | 2) | (1, 1 | 2 | 0x11 | 0x12))
+        && length == attributes.len()
+        && id.iter().any(|byte| *byte != 0)
+        && chain(attributes, 0, attribute) == Fit::Yes
+        && attributes.len().is_multiple_of(4);
+    fits.then_some((id, attributes))
+}
+
+/// One of RFC 3489's attributes, or one that nobody has to understand, and a length within it all.
+fn attribute(head: &[u8]) -> Frame {
+    match (be16_at(head, 0), be16_at(head, 2)) {
+        (Some(1..=0x0fff | 0x8000..), Some(length)) => {
+            let padded = usize::from(length).next_multiple_of(4);
+            Frame::when(4 + padded <= head.len(), 4 + padded)
+        }
+        _ => Frame::Not,
+    }
 }
 
 fn message(head: &[u8], transport: Transport) -> Fit {
@@ -55,6 +101,16 @@ mod tests {
         let ask = b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl";
         let answer = b"\x01\x01\0\x04\x21\x12\xa4\x42abcdefghijkl\0\x01\0\0";
         Story::of_datagrams(&[client(ask), server(answer)]).is_confirmed("stun");
+    }
+
+    #[test]
+    fn a_binding_without_the_cookie_is_stun() {
+        let ask = b"\0\x01\0\x08abcdefghijklmnop\0\x03\0\x04\0\0\0\0";
+        Story::of_datagrams(&[client(ask)]).is_only_proposed("stun");
+        let bare = b"\0\x01\0\0abcdefghijklmnop";
+        let answer = b"\x01\x01\0\x08abcdefghijklmnop\0\x01\0\x04\0\x01\xd7\x0a";
+        Story::of_datagrams(&[client(bare), server(answer)]).is_confirmed("stun");
+        Story::of_datagrams(&[client(bare)]).is_nothing();
     }
 
     #[test]

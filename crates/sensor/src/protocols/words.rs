@@ -51,6 +51,11 @@ pub(super) fn literal(head: &[u8], literal: &[u8]) -> Fit {
     }
 }
 
+/// Whether `head` starts with one of `literals`.
+pub(super) fn any_literal(head: &[u8], literals: &[&[u8]]) -> Fit {
+    literals.iter().fold(Fit::No, |fit, each| fit.or(literal(head, each)))
+}
+
 /// Whether `head` starts with `literal`, whatever the case.
 pub(super) fn literal_any_case(head: &[u8], literal: &[u8]) -> Fit {
     let length = head.len().min(literal.len());
@@ -157,6 +162,11 @@ pub(super) const fn two_sided(opener: Fit, answerer: Fit) -> Verdict {
         (Fit::Could, Fit::Yes) => Verdict::Proposed(Side::Responder),
         (Fit::Could, Fit::Could) => Verdict::Unsure,
     }
+}
+
+/// Whether `needle` is somewhere in `bytes`.
+pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|part| part == needle)
 }
 
 /// Whether a datagram is what it must be; silence still could.
