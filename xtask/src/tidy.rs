@@ -10,8 +10,17 @@ use crate::root;
 /// The crates that decide, and all that they may depend on: nothing here can read a clock, a file,
 /// a socket or the environment.
 const DECIDING: &[&str] = &["observation", "sensor", "engine"];
-const ALLOWED: &[&str] =
-    &["observation", "serde", "postcard", "hashbrown", "foldhash", "libm", "sha1", "sha2"];
+const ALLOWED: &[&str] = &[
+    "observation",
+    "serde",
+    "postcard",
+    "hashbrown",
+    "foldhash",
+    "libm",
+    "sha1",
+    "sha2",
+    "x509-cert",
+];
 
 const LINES_MAX: usize = 450;
 const COLUMNS_MAX: usize = 100;

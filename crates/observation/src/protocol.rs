@@ -211,6 +211,8 @@ pub enum Handshake {
     Refused(Side, u8),
     /// Both sides went on to what it was for.
     Completed,
+    /// Part of it was not captured: nobody knows.
+    Unseen,
 }
 
 /// What an X.509 certificate says of itself (RFC 5280).
@@ -276,8 +278,8 @@ pub enum DetailKind {
     Target,
 }
 
-/// What carried a flow's first packet: an overlay network, a mirror port. Told right after
-/// [`crate::FlowOpened`], outermost first, where there was a tunnel.
+/// The innermost tunnel that carried a flow's first packet: an overlay network, a mirror port. Told
+/// right after [`crate::FlowOpened`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tunnelled {
     /// The flow inside.

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use observation::{Endpoint, Flaws, FlowKey, LocalSide, PortId, SourceId, Time};
 
 use crate::clock::{Clock, Dated};
-use crate::decode::{self, Fragments, Ip, Kind, Segment, TcpFlags};
+use crate::decode::{self, Fragments, Ip, Kind, Outer, Segment, TcpFlags};
 use crate::flow::{Birth, Fate, Flow, Opener, Out, Pools, Slot, Table, opening};
 use crate::timers::{Timer, Timers};
 use crate::{Direction, LinkType, Packet, hash};
@@ -180,7 +180,7 @@ impl ShardState {
         }
         let slot = match found {
             Some(slot) => slot,
-            None => self.open(hash, seen, &segment, dated.at, shared, out),
+            None => self.open(hash, seen, (&segment, ip.outer), dated.at, shared, out),
         };
         let Shared { table, pools, .. } = shared;
         if let Some(flow) = table.get_mut(slot) {
@@ -208,13 +208,13 @@ impl ShardState {
         &mut self,
         hash: u64,
         seen: &Where,
-        segment: &Segment<'_>,
+        (segment, outer): (&Segment<'_>, Option<Outer>),
         at: Time,
         shared: &mut Shared,
         out: &mut Out<'_>,
     ) -> Slot {
         let birth = self.birth(seen, segment, at);
-        let flow = Flow::open(&birth, &mut shared.pools, out);
+        let flow = Flow::open(&birth, outer, &mut shared.pools, out);
         let slot = shared.table.insert(flow);
         self.index.insert_unique(hash, Entry { hash, slot }, |entry| entry.hash);
         slot

@@ -1,13 +1,14 @@
 //! Bounded reassembly of IP fragments (RFC 791, RFC 8200 section 4.5).
 //!
-//! Overlapping fragments discard their datagram, as RFC 5722 demands and Linux does: what the
-//! receiver throws away is no conversation.
+//! Receivers differ in what they make of overlapping fragments: RFC 5722 and Linux discard the
+//! datagram, others take the first bytes or the last. Here the first ones count, and the flow has
+//! `Flaws::FRAGMENT_OVERLAP`: what nobody sends by accident is better shown than lost.
 
 use alloc::vec::Vec;
 
 use observation::{Flaws, IpAddress, PortId, Span, Time};
 
-use super::ip::{Fragment, Ip, Last};
+use super::ip::{Fragment, Ip, Last, Outer};
 use crate::{Limits, Tally};
 
 /// A datagram that is not complete by then never will be (Linux: 30 s).
@@ -34,6 +35,7 @@ struct Datagram {
     len: Option<u32>,
     headers: u32,
     fragment_count: u64,
+    outer: Option<Outer>,
     flaws: Flaws,
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct Assembled {
     protocol: u8,
     bytes: Vec<u8>,
     headers: u32,
+    outer: Option<Outer>,
     flaws: Flaws,
 }
 
@@ -69,6 +72,7 @@ impl Assembled {
             payload: &self.bytes,
             payload_len,
             fragment: None,
+            outer: self.outer,
             flaws: self.flaws,
         }
     }
@@ -110,7 +114,7 @@ impl Fragments {
                 }
                 None
             }
-            Added::Overlaps => {
+            Added::Full => {
                 self.drop_at(place, tally);
                 None
             }
@@ -123,6 +127,7 @@ impl Fragments {
                     protocol: key.protocol,
                     bytes: whole.bytes,
                     headers: whole.headers,
+                    outer: whole.outer,
                     flaws: whole.flaws,
                 })
             }
@@ -141,6 +146,7 @@ impl Fragments {
             len: None,
             headers: 0,
             fragment_count: 0,
+            outer: None,
             flaws: Flaws::FRAGMENTED,
         });
         self.waiting.len() - 1
@@ -161,44 +167,87 @@ impl Fragments {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Added {
     Kept,
     Complete,
-    Overlaps,
+    /// More parts than any honest sender makes.
+    Full,
 }
 
 impl Datagram {
     fn add(&mut self, ip: &Ip<'_>, fragment: Fragment, end: u32) -> Added {
         self.fragment_count += 1;
         self.flaws = self.flaws.with(ip.flaws);
-        let start = fragment.offset;
-        let place = self.parts.partition_point(|part| part.0 < start);
-        if self.parts.get(place) == Some(&(start, end)) {
-            // A repeated fragment.
-            return Added::Kept;
+        self.outer = self.outer.or(ip.outer);
+        // Every fragment's own headers were on the wire.
+        self.headers = self.headers.saturating_add(ip.bytes.saturating_sub(ip.payload_len));
+        let mut end = end;
+        if let Some(len) = self.len.filter(|&len| end > len) {
+            self.flaws = self.flaws.with(Flaws::FRAGMENT_OVERLAP);
+            end = len;
         }
-        let before = place.checked_sub(1).and_then(|before| self.parts.get(before));
-        let overlaps = before.is_some_and(|part| part.1 > start)
-            || self.parts.get(place).is_some_and(|part| part.0 < end)
-            || self.len.is_some_and(|len| end > len)
-            || (fragment.last == Last::Yes && self.parts.last().is_some_and(|part| part.1 > end));
-        if overlaps || self.parts.len() >= PART_COUNT_MAX {
-            return Added::Overlaps;
+        if fragment.last == Last::Yes && self.len.is_none() {
+            if self.parts.last().is_some_and(|part| part.1 > end) {
+                // Something lies behind the end already, so this is none.
+                self.flaws = self.flaws.with(Flaws::FRAGMENT_OVERLAP);
+            } else {
+                self.len = Some(end);
+            }
         }
-        self.parts.insert(place, (start, end));
         if self.bytes.len() < end as usize {
             self.bytes.resize(end as usize, 0);
         }
-        if let Some(room) = self.bytes.get_mut(start as usize..end as usize) {
-            room.copy_from_slice(ip.payload.get(..room.len()).unwrap_or_default());
-        }
-        // Every fragment's own headers were on the wire.
-        self.headers = self.headers.saturating_add(ip.bytes.saturating_sub(ip.payload_len));
-        if fragment.last == Last::Yes {
-            self.len = Some(end);
+        if self.fill(fragment.offset, end, ip.payload) == Added::Full {
+            return Added::Full;
         }
         let seen: u32 = self.parts.iter().map(|part| part.1 - part.0).sum();
         if self.len == Some(seen) { Added::Complete } else { Added::Kept }
+    }
+
+    /// Puts the bytes where none are yet.
+    fn fill(&mut self, offset: u32, end: u32, payload: &[u8]) -> Added {
+        let mut start = offset;
+        let mut place = self.parts.partition_point(|part| part.1 <= start);
+        while start < end {
+            let next = self.parts.get(place).copied().unwrap_or((end, end));
+            if next.0 > start {
+                if self.parts.len() >= PART_COUNT_MAX {
+                    return Added::Full;
+                }
+                let until = next.0.min(end);
+                self.copy(start, until, offset, payload);
+                self.parts.insert(place, (start, until));
+                start = until;
+            } else {
+                self.compare((offset, payload), (start, next.1.min(end)), next);
+                start = next.1;
+            }
+            place += 1;
+        }
+        Added::Kept
+    }
+
+    fn copy(&mut self, start: u32, end: u32, offset: u32, payload: &[u8]) {
+        let (from, to) = ((start - offset) as usize, (end - offset) as usize);
+        let fresh = payload.get(from..to).unwrap_or_default();
+        if let Some(room) = self.bytes.get_mut(start as usize..end as usize)
+            && room.len() == fresh.len()
+        {
+            room.copy_from_slice(fresh);
+        }
+    }
+
+    /// A fragment that comes twice is the network's doing; anything else that overlaps is not.
+    fn compare(&mut self, fragment: (u32, &[u8]), range: (u32, u32), part: (u32, u32)) {
+        let (offset, payload) = fragment;
+        let (from, to) = ((range.0 - offset) as usize, (range.1 - offset) as usize);
+        let again = payload.get(from..to);
+        let is_same = again == self.bytes.get(range.0 as usize..range.1 as usize);
+        let is_repeated = part.0 == offset && (part.1 - part.0) as usize == payload.len();
+        if !is_same || !is_repeated {
+            self.flaws = self.flaws.with(Flaws::FRAGMENT_OVERLAP);
+        }
     }
 }
 
@@ -216,6 +265,7 @@ mod tests {
             payload,
             payload_len: len,
             fragment: None,
+            outer: None,
             flaws: Flaws::NONE,
         };
         (ip, Fragment { id: 7, offset, last })
@@ -242,13 +292,61 @@ mod tests {
         assert_eq!((fragments.bytes, fragments.waiting.len(), tally.fragments_dropped), (0, 0, 0));
     }
 
+    fn whole(fragments: &mut Fragments, parts: &[(&[u8], u32, Last)]) -> (Vec<u8>, Flaws) {
+        let (mut tally, limits) = (Tally::default(), Limits::default());
+        let mut last = None;
+        for &(payload, offset, end) in parts {
+            let (ip, fragment) = part(payload, offset, end);
+            last = fragments.add(&ip, fragment, PortId(1), Time(0), &limits, &mut tally);
+        }
+        let whole = last.unwrap();
+        (whole.bytes, whole.flaws)
+    }
+
     #[test]
-    fn overlapping_fragments_are_no_datagram() {
+    fn of_overlapping_fragments_the_first_bytes_count_and_the_flaw_is_seen() {
+        use Last::{No, Yes};
+        let marked = Flaws::FRAGMENTED.with(Flaws::FRAGMENT_OVERLAP);
+        let mut fragments = Fragments::default();
+        let parts: &[(&[u8], u32, Last)] =
+            &[(b"aaaaaaaabbbbbbbb", 0, No), (b"XXXXXXXXcccccccc", 8, No), (b"d", 24, Yes)];
+        let expected = (b"aaaaaaaabbbbbbbbccccccccd".to_vec(), marked);
+        assert_eq!(whole(&mut fragments, parts), expected);
+        // One that covers a hole and what is around it.
+        let parts: &[(&[u8], u32, Last)] =
+            &[(b"aaaaaaaa", 0, No), (b"c", 16, Yes), (b"XXXXXXXXbbbbbbbbY", 0, No)];
+        assert_eq!(whole(&mut fragments, parts), (b"aaaaaaaabbbbbbbbc".to_vec(), marked));
+        // One that reaches beyond the end.
+        let parts: &[(&[u8], u32, Last)] = &[(b"b", 8, Yes), (b"aaaaaaaaXXXXXXXX", 0, No)];
+        assert_eq!(whole(&mut fragments, parts), (b"aaaaaaaab".to_vec(), marked));
+        // The same bytes cut another way.
+        let parts: &[(&[u8], u32, Last)] =
+            &[(b"aaaaaaaa", 0, No), (b"aaaaaaaabbbbbbbb", 0, No), (b"c", 16, Yes)];
+        assert_eq!(whole(&mut fragments, parts), (b"aaaaaaaabbbbbbbbc".to_vec(), marked));
+        assert_eq!((fragments.bytes, fragments.waiting.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_train_of_fragments_is_bounded_and_counted() {
         let (mut fragments, mut tally) = (Fragments::default(), Tally::default());
-        add(&mut fragments, part(b"aaaaaaaa", 0, Last::No), 0, &mut tally);
-        assert_eq!(add(&mut fragments, part(b"bb", 0, Last::Yes), 0, &mut tally), None);
-        assert_eq!(tally.fragments_dropped, 2);
-        assert_eq!(add(&mut fragments, part(b"bb", 8, Last::Yes), 0, &mut tally), None);
+        let limits = Limits::default();
+        let mut fed = 0;
+        for number in 0..100_000_u32 {
+            // Thousands of datagrams, none of which is ever complete.
+            let (ip, mut fragment) = part(b"aaaaaaaa", number % 8000 * 8, Last::No);
+            fragment.id = number / 50;
+            fed += 1;
+            let added =
+                fragments.add(&ip, fragment, PortId(1), Time(0), &limits, &mut tally).is_some();
+            assert!(!added);
+        }
+        let waiting: u64 = fragments.waiting.iter().map(|each| each.fragment_count).sum();
+        assert_eq!(tally.fragments_dropped + waiting, fed);
+        assert!(fragments.waiting.len() <= limits.fragment_count_max as usize);
+        assert!(fragments.bytes <= limits.fragment_bytes_max as usize);
+        // A neighbour's datagram is put together all the same.
+        assert!(add(&mut fragments, part(b"aaaaaaaa", 0, Last::No), 0, &mut tally).is_none());
+        assert!(add(&mut fragments, part(b"b", 8, Last::Yes), 0, &mut tally).is_some());
     }
 
     #[test]
@@ -256,7 +354,10 @@ mod tests {
         let (mut fragments, mut tally) = (Fragments::default(), Tally::default());
         add(&mut fragments, part(b"aaaaaaaa", 0, Last::No), 0, &mut tally);
         add(&mut fragments, part(b"aaaaaaaa", 0, Last::No), 0, &mut tally);
-        assert!(add(&mut fragments, part(b"b", 8, Last::Yes), 0, &mut tally).is_some());
+        let (ip, last) = part(b"b", 8, Last::Yes);
+        let limits = Limits::default();
+        let whole = fragments.add(&ip, last, PortId(1), Time(0), &limits, &mut tally).unwrap();
+        assert_eq!(whole.flaws, Flaws::FRAGMENTED);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use observation::{Flaws, IpAddress};
+use observation::{Flaws, IpAddress, TunnelKind};
 
 use super::{be16, be32};
 use crate::NotUnderstood;
@@ -29,8 +29,20 @@ pub(crate) struct Ip<'a> {
     pub payload_len: u32,
     /// Where it is only a part of a datagram.
     pub fragment: Option<Fragment>,
+    /// The innermost tunnel that it came through.
+    pub outer: Option<Outer>,
     /// What was odd.
     pub flaws: Flaws,
+}
+
+/// The packet around a tunnelled one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outer {
+    pub kind: TunnelKind,
+    pub from: IpAddress,
+    pub to: IpAddress,
+    /// The network that its header names; 0 where it names none.
+    pub network: u32,
 }
 
 /// Which part of which datagram.
@@ -89,6 +101,7 @@ fn v4(bytes: &[u8], wire_len: u32) -> Result<Ip<'_>, NotUnderstood> {
         payload,
         payload_len,
         fragment,
+        outer: None,
         flaws,
     })
 }
@@ -111,6 +124,7 @@ fn v6(bytes: &[u8], wire_len: u32) -> Result<Ip<'_>, NotUnderstood> {
         payload,
         payload_len,
         fragment: None,
+        outer: None,
         flaws,
     };
     for _ in 0..EXTENSION_COUNT_MAX {

@@ -11,7 +11,7 @@ mod transport;
 mod tunnel;
 
 pub(crate) use fragments::Fragments;
-pub(crate) use ip::Ip;
+pub(crate) use ip::{Ip, Outer};
 pub(crate) use transport::{Kind, Segment, TcpFlags, segment};
 
 use crate::{NotUnderstood, Packet};

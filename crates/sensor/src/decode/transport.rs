@@ -34,8 +34,12 @@ pub(crate) enum Kind {
     Tcp { seq: u32, ack: u32, flags: TcpFlags },
     /// A datagram that opens or continues a conversation.
     Datagram,
-    /// A message that by its type answers another (an ICMP echo reply).
+    /// A message that by its type answers another (an ICMP router advertisement).
     Answer,
+    /// An ICMP echo request, by identifier and sequence number.
+    Echo(u32),
+    /// The reply to it.
+    EchoReply(u32),
     /// A message about a conversation, whose payload is none (an ICMP error).
     Report,
 }
@@ -177,8 +181,8 @@ fn icmp<'a>(ip: &Ip<'a>, counterpart: fn(u8) -> Pairing) -> Result<Segment<'a>, 
     };
     // The asking side's port is the type that asks, the answering side's the type that answers.
     let (from_port, to_port, role) = match counterpart(kind) {
-        Pairing::AskedBy(answer) => (kind, answer, Kind::Datagram),
-        Pairing::Answers(question) => (kind, question, Kind::Answer),
+        Pairing::AskedBy(answer) => (kind, answer, asking(kind, ip)),
+        Pairing::Answers(question) => (kind, question, answering(kind, ip)),
         Pairing::Alone => (kind, code, Kind::Report),
     };
     Ok(Segment {
@@ -191,6 +195,20 @@ fn icmp<'a>(ip: &Ip<'a>, counterpart: fn(u8) -> Pairing) -> Result<Segment<'a>, 
         ip_bytes: ip.bytes,
         flaws: ip.flaws,
     })
+}
+
+fn asking(kind: u8, ip: &Ip<'_>) -> Kind {
+    match (kind, be32(ip.payload, 4)) {
+        (8 | 128, Some(number)) => Kind::Echo(number),
+        _ => Kind::Datagram,
+    }
+}
+
+fn answering(kind: u8, ip: &Ip<'_>) -> Kind {
+    match (kind, be32(ip.payload, 4)) {
+        (0 | 129, Some(number)) => Kind::EchoReply(number),
+        _ => Kind::Answer,
+    }
 }
 
 fn counterpart_v4(kind: u8) -> Pairing {
@@ -241,6 +259,7 @@ mod tests {
             payload,
             payload_len: u32::try_from(payload.len()).unwrap(),
             fragment: None,
+            outer: None,
             flaws: Flaws::NONE,
         }
     }
@@ -290,7 +309,8 @@ mod tests {
         let ask = segment(&ip(ICMP, &[8, 0, 0, 0, 0, 1, 0, 1, b'x'])).unwrap();
         let answer = segment(&ip(ICMP, &[0, 0, 0, 0, 0, 1, 0, 1, b'x'])).unwrap();
         assert_eq!((ask.from.port, ask.to.port), (8, 0));
-        assert_eq!((answer.from.port, answer.to.port, answer.kind), (0, 8, Kind::Answer));
+        assert_eq!((answer.from.port, answer.to.port), (0, 8));
+        assert_eq!((ask.kind, answer.kind), (Kind::Echo(0x1_0001), Kind::EchoReply(0x1_0001)));
         assert_eq!(segment(&ip(ICMP, &[3, 1])).unwrap().kind, Kind::Report);
     }
 }

@@ -1,11 +1,13 @@
-//! Tunnels: VXLAN (RFC 7348), GENEVE (RFC 8926), GRE (RFC 2784, 2890) and IP in IP (RFC 2003,
-//! 4213).
+//! Tunnels: VXLAN (RFC 7348), GENEVE (RFC 8926), GRE (RFC 2784, 2890), ERSPAN types I to III
+//! (draft-foschiano-erspan-03) and IP in IP (RFC 2003, 4213).
 //!
 //! These are the only ports that mean something to the sensor, since a tunnel's header is too short
 //! to be told from chance. A packet whose inside is no IP packet is taken as it stands.
 
-use super::ip::{self, Ip};
-use super::{be16, link};
+use observation::{Flaws, TunnelKind};
+
+use super::ip::{self, Ip, Outer};
+use super::{be16, be32, link};
 
 const IP_IN_IP: u8 = 4;
 const UDP: u8 = 17;
@@ -16,14 +18,22 @@ const VXLAN_PORT: u16 = 4789;
 const GENEVE_PORT: u16 = 6081;
 const UDP_HEADER: usize = 8;
 const ETHERNET_BRIDGING: u16 = 0x6558;
+const ERSPAN: u16 = 0x88be;
+const ERSPAN_III: u16 = 0x22eb;
+
+/// A packet inside, and the network that the tunnel's header names.
+type Inside<'a> = Option<(Ip<'a>, TunnelKind, u32)>;
 
 /// The packet inside, where this packet is a tunnel's.
 pub(super) fn inner<'a>(outer: &Ip<'a>) -> Option<Ip<'a>> {
     if outer.fragment.is_some() {
         return None;
     }
-    let mut inside = match outer.protocol {
-        IP_IN_IP | IPV6_IN_IP => ip::packet(outer.payload, outer.payload_len).ok(),
+    let (mut inside, kind, network) = match outer.protocol {
+        IP_IN_IP | IPV6_IN_IP => {
+            let inside = ip::packet(outer.payload, outer.payload_len).ok()?;
+            Some((inside, TunnelKind::IpInIp, 0))
+        }
         GRE => gre(outer),
         UDP => match be16(outer.payload, 2)? {
             VXLAN_PORT => vxlan(outer),
@@ -32,11 +42,12 @@ pub(super) fn inner<'a>(outer: &Ip<'a>) -> Option<Ip<'a>> {
         },
         _ => None,
     }?;
-    inside.flaws = inside.flaws.with(outer.flaws);
+    inside.flaws = inside.flaws.with(outer.flaws).with(Flaws::TUNNELLED);
+    inside.outer = Some(Outer { kind, from: outer.from, to: outer.to, network });
     Some(inside)
 }
 
-fn vxlan<'a>(outer: &Ip<'a>) -> Option<Ip<'a>> {
+fn vxlan<'a>(outer: &Ip<'a>) -> Inside<'a> {
     const HEADER: usize = 8;
     // The flag that says that the network identifier is valid.
     const HAS_NETWORK: u8 = 0x08;
@@ -44,28 +55,74 @@ fn vxlan<'a>(outer: &Ip<'a>) -> Option<Ip<'a>> {
     if bytes.first()? & HAS_NETWORK == 0 {
         return None;
     }
-    link::ethernet(bytes.get(HEADER..)?, rest(outer, UDP_HEADER + HEADER)).ok()
+    let inside = link::ethernet(bytes.get(HEADER..)?, rest(outer, UDP_HEADER + HEADER)).ok()?;
+    Some((inside, TunnelKind::Vxlan, be32(bytes, 4)? >> 8))
 }
 
-fn geneve<'a>(outer: &Ip<'a>) -> Option<Ip<'a>> {
+fn geneve<'a>(outer: &Ip<'a>) -> Inside<'a> {
     let bytes = outer.payload.get(UDP_HEADER..)?;
     let first = *bytes.first()?;
     if first >> 6 != 0 {
         return None;
     }
     let header = 8 + usize::from(first & 0x3f) * 4;
-    carried(be16(bytes, 2)?, bytes.get(header..)?, rest(outer, UDP_HEADER + header))
+    let inside = carried(be16(bytes, 2)?, bytes.get(header..)?, rest(outer, UDP_HEADER + header))?;
+    Some((inside, TunnelKind::Geneve, be32(bytes, 4)? >> 8))
 }
 
-fn gre<'a>(outer: &Ip<'a>) -> Option<Ip<'a>> {
+fn gre<'a>(outer: &Ip<'a>) -> Inside<'a> {
+    const CHECKSUM: u16 = 0x8000;
+    const KEY: u16 = 0x2000;
+    const SEQUENCE: u16 = 0x1000;
     let flags = be16(outer.payload, 0)?;
     // Version 1 carries PPP, and source routes have been forbidden since RFC 2784.
     if flags & 0x4007 != 0 {
         return None;
     }
-    let options = [0x8000, 0x2000, 0x1000].iter().filter(|&&option| flags & option != 0).count();
-    let header = 4 + 4 * options;
-    carried(be16(outer.payload, 2)?, outer.payload.get(header..)?, rest(outer, header))
+    let has = |option: u16| usize::from(flags & option != 0);
+    let header = 4 + 4 * (has(CHECKSUM) + has(KEY) + has(SEQUENCE));
+    let protocol = be16(outer.payload, 2)?;
+    match (protocol, has(SEQUENCE)) {
+        // Type I is a bare frame, and is told from type II by its lack of sequence numbers.
+        (ERSPAN, 0) => mirrored(outer, header, 0),
+        (ERSPAN, _) => erspan(outer, header, 1),
+        (ERSPAN_III, _) => erspan(outer, header, 2),
+        _ => {
+            let inside = carried(protocol, outer.payload.get(header..)?, rest(outer, header))?;
+            let key = be32(outer.payload, 4 + 4 * has(CHECKSUM)).filter(|_| has(KEY) > 0);
+            Some((inside, TunnelKind::Gre, key.unwrap_or(0)))
+        }
+    }
+}
+
+/// Types II and III, which give their version first and a session in the low bits of their first
+/// word.
+fn erspan<'a>(outer: &Ip<'a>, at: usize, version: u32) -> Inside<'a> {
+    const HEADER_II: usize = 8;
+    const HEADER_III: usize = 12;
+    /// What follows the header of type III where its last bit is set.
+    const SUBHEADER: usize = 8;
+    const FRAME_IP: u16 = 2;
+    let first = be32(outer.payload, at)?;
+    if first >> 28 != version {
+        return None;
+    }
+    let session = first & 0x3ff;
+    if version == 1 {
+        return mirrored(outer, at + HEADER_II, session);
+    }
+    let last = be16(outer.payload, at + HEADER_III - 2)?;
+    let header = at + HEADER_III + if last & 1 == 1 { SUBHEADER } else { 0 };
+    if last >> 10 & 0x1f == FRAME_IP {
+        let inside = ip::packet(outer.payload.get(header..)?, rest(outer, header)).ok()?;
+        return Some((inside, TunnelKind::Erspan, session));
+    }
+    mirrored(outer, header, session)
+}
+
+fn mirrored<'a>(outer: &Ip<'a>, at: usize, session: u32) -> Inside<'a> {
+    let inside = link::ethernet(outer.payload.get(at..)?, rest(outer, at)).ok()?;
+    Some((inside, TunnelKind::Erspan, session))
 }
 
 fn carried(protocol: u16, bytes: &[u8], wire_len: u32) -> Option<Ip<'_>> {
@@ -83,7 +140,7 @@ fn rest(outer: &Ip<'_>, skipped: usize) -> u32 {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
-    use observation::{Flaws, IpAddress};
+    use observation::IpAddress;
 
     const PING: [u8; 28] =
         [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 9, 9, 1, 10, 9, 9, 2, 8, 0, 0, 0, 0, 1, 0, 1];
@@ -97,6 +154,7 @@ mod tests {
             payload,
             payload_len: u32::try_from(payload.len()).unwrap(),
             fragment: None,
+            outer: None,
             flaws: Flaws::NONE,
         }
     }
@@ -113,21 +171,31 @@ mod tests {
     #[test]
     fn every_tunnel_leads_to_the_packet_inside() {
         let ethernet = [&[2u8; 12][..], &[8, 0]].concat();
-        let cases: [(u8, Vec<u8>); 6] = [
-            (UDP, udp(4789, &[&[8, 0, 0, 0, 0, 0, 5, 0], &ethernet[..]].concat())),
-            (
-                UDP,
-                udp(6081, &[&[1, 0, 0x65, 0x58, 0, 0, 5, 0, 9, 9, 9, 9], &ethernet[..]].concat()),
-            ),
-            (UDP, udp(6081, &[0, 0, 8, 0, 0, 0, 5, 0])),
-            (GRE, [&[0x20, 0, 8, 0, 0, 0, 0, 7], &PING[..]].concat()),
-            (GRE, [&[0, 0, 0x65, 0x58], &ethernet[..], &PING].concat()),
-            (IP_IN_IP, Vec::from(PING)),
+        let genev = &[1, 0, 0x65, 0x58, 0, 0, 5, 0, 9, 9, 9, 9];
+        let second = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 5, 0, 0, 0, 0];
+        let third = [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 0, 0, 5, 0, 0, 0, 0, 0, 0];
+        use TunnelKind::{Erspan, Geneve, Gre, IpInIp, Vxlan};
+        let cases: [(u8, Vec<u8>, TunnelKind, u32); 11] = [
+            (UDP, udp(4789, &[&[8, 0, 0, 0, 0, 0, 5, 0], &ethernet[..]].concat()), Vxlan, 5),
+            (UDP, udp(6081, &[genev, &ethernet[..]].concat()), Geneve, 5),
+            (UDP, udp(6081, &[0, 0, 8, 0, 0, 0, 5, 0]), Geneve, 5),
+            (GRE, [&[0x20, 0, 8, 0, 0, 0, 0, 7], &PING[..]].concat(), Gre, 7),
+            (GRE, [&[0xa0, 0, 8, 0, 1, 1, 1, 1, 0, 0, 0, 7], &PING[..]].concat(), Gre, 7),
+            (GRE, [&[0, 0, 0x65, 0x58], &ethernet[..], &PING].concat(), Gre, 0),
+            (IP_IN_IP, Vec::from(PING), IpInIp, 0),
+            (GRE, [&[0, 0, 0x88, 0xbe], &ethernet[..], &PING].concat(), Erspan, 0),
+            (GRE, [&second, &ethernet[..], &PING].concat(), Erspan, 5),
+            (GRE, [&third[..], &[0, 0], &ethernet[..], &PING].concat(), Erspan, 5),
+            (GRE, [&third[..], &[8, 1], &[0; 8], &PING].concat(), Erspan, 5),
         ];
-        for (protocol, payload) in cases {
+        for (protocol, payload, kind, network) in cases {
             let inside = inner(&outer(protocol, &payload)).unwrap();
             assert_eq!(inside.from, IpAddress::from([10, 9, 9, 1]), "{payload:02x?}");
             assert_eq!((inside.protocol, inside.payload.len()), (1, 8));
+            let from = IpAddress::from([192, 168, 0, 1]);
+            let to = IpAddress::from([192, 168, 0, 2]);
+            assert_eq!(inside.outer, Some(Outer { kind, from, to, network }));
+            assert!(inside.flaws.has(Flaws::TUNNELLED));
         }
     }
 
@@ -136,5 +204,9 @@ mod tests {
         assert!(inner(&outer(UDP, b"\xc0\x00\x12\xb5\x00\x00\x00\x00id; uname -a\n")).is_none());
         assert!(inner(&outer(UDP, &udp(4790, &[8, 0, 0, 0, 0, 0, 5, 0]))).is_none());
         assert!(inner(&outer(GRE, &[0x30, 1, 0x88, 0x0b, 0, 0, 0, 0])).is_none());
+        // Types II and III give each other's version, or nothing that a frame could be in.
+        let wrong = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x20, 0, 0, 5, 0, 0, 0, 0];
+        assert!(inner(&outer(GRE, &[&wrong[..], &[2; 12], &[8, 0], &PING].concat())).is_none());
+        assert!(inner(&outer(GRE, &wrong[..12])).is_none());
     }
 }

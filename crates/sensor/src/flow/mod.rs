@@ -1,6 +1,7 @@
 //! One flow: its state, and what happens to it.
 
 mod burst;
+mod echo;
 mod entropy;
 mod heads;
 mod opener;
@@ -16,8 +17,8 @@ use alloc::boxed::Box;
 
 use observation::{
     ConnState, Counts, DnsExchange, Fact, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey,
-    FlowOpened, HttpExchange, LocalSide, Observation, ProtocolIdentified, ProtocolLeft, Side,
-    SourceId, Span, Time, TlsHello, Transport,
+    FlowOpened, HttpExchange, LocalSide, Observation, ProtocolDetail, ProtocolIdentified,
+    ProtocolLeft, Side, SourceId, Span, Time, TlsHello, TlsSession, Transport, Tunnelled,
 };
 
 pub(crate) use burst::SamplePool;
@@ -27,10 +28,11 @@ pub(crate) use quota::Quota;
 pub(crate) use table::{Slot, Table};
 
 use self::burst::BurstState;
+use self::echo::Echoes;
 use self::heads::FlowHeads;
 use self::reorder::Queue;
 use self::tcp::Stage;
-use crate::decode::{Kind, Segment};
+use crate::decode::{Kind, Outer, Segment};
 use crate::protocols::{Datagrams, Heads, Heard, Interest, Recognizer, Start, name_by_number};
 use crate::{Limits, Tally, community};
 
@@ -78,6 +80,8 @@ pub(crate) struct Flow {
     heads: FlowHeads,
     early: Option<Box<[Option<Queue>; 2]>>,
     recognizer: Recognizer,
+    /// How its echoes compare, where it has any.
+    echoes: Option<Box<Echoes>>,
 }
 
 /// One side of a flow.
@@ -128,7 +132,12 @@ pub(crate) struct Birth {
 
 impl Flow {
     /// A flow of which nothing has been seen yet; it is told as opened.
-    pub(crate) fn open(birth: &Birth, pools: &mut Pools, out: &mut Out<'_>) -> Self {
+    pub(crate) fn open(
+        birth: &Birth,
+        outer: Option<Outer>,
+        pools: &mut Pools,
+        out: &mut Out<'_>,
+    ) -> Self {
         let mut flow = Self {
             key: birth.key,
             id: birth.id,
@@ -150,10 +159,15 @@ impl Flow {
             heads: FlowHeads::default(),
             early: None,
             recognizer: Recognizer::default(),
+            echoes: None,
         };
         pools.tally.flows_opened += 1;
         let opened = FlowOpened { flow: flow.id, key: flow.key, local: flow.local };
         flow.tell(birth.at, Fact::FlowOpened(opened), out);
+        if let Some(Outer { kind, from, to, network }) = outer {
+            let tunnelled = Tunnelled { flow: flow.id, kind, from, to, network };
+            flow.tell(birth.at, Fact::Tunnelled(tunnelled), out);
+        }
         flow
     }
 
@@ -182,6 +196,10 @@ impl Flow {
                 self.tcp(&tcp::Arrival { side, seq, ack, flags, at }, segment, pools, out);
             }
             Kind::Datagram | Kind::Answer => self.datagram(side, segment, at, pools, out),
+            Kind::Echo(number) | Kind::EchoReply(number) => {
+                self.datagram(side, segment, at, pools, out);
+                self.echo(number, segment, at, out);
+            }
             Kind::Report => {
                 half.counts.payload_bytes += u64::from(segment.payload_len);
             }
@@ -258,6 +276,7 @@ impl Flow {
         let mut voice = Voice { at, ..voice!(self, out) };
         self.recognizer.end(heads, &mut |heard| voice.hear(heard));
         self.heads.free(&mut pools.heads, self.key.port);
+        self.tell_echoes(at, out);
         self.flaws = self.flaws.with(flaws);
         if self.is_one_sided() {
             self.flaws = self.flaws.with(Flaws::ONE_SIDED);
@@ -403,33 +422,14 @@ impl Voice<'_, '_> {
                 let (protocol, burst) = (Cow::Borrowed(protocol), self.burst);
                 Fact::ProtocolLeft(ProtocolLeft { flow, protocol, side, burst })
             }
-            Heard::Dns { asked_at, name, query_type, response_code, answers } => {
-                Fact::Dns(DnsExchange {
-                    flow,
-                    asked_at,
-                    name,
-                    query_type,
-                    response_code,
-                    answers,
-                    ..DnsExchange::default()
-                })
+            Heard::Dns(fact) => Fact::Dns(DnsExchange { flow, ..fact }),
+            Heard::Http(fact) => Fact::Http(HttpExchange { flow, ..fact }),
+            Heard::Tls(fact) => Fact::TlsHello(TlsHello { flow, ..fact }),
+            Heard::TlsSession(fact) => Fact::TlsSession(TlsSession { flow, ..fact }),
+            Heard::Detail { protocol, kind, side, value } => {
+                let (protocol, value) = (Cow::Borrowed(protocol), Cow::Borrowed(value));
+                Fact::Detail(ProtocolDetail { flow, protocol, kind, side, value })
             }
-            Heard::Http { method, host, target, user_agent, status } => Fact::Http(HttpExchange {
-                flow,
-                method: Cow::Borrowed(method),
-                host: Cow::Borrowed(host),
-                target: Cow::Borrowed(target),
-                user_agent: Cow::Borrowed(user_agent),
-                status,
-                ..HttpExchange::default()
-            }),
-            Heard::Tls { server_name, alpn, ja4 } => Fact::TlsHello(TlsHello {
-                flow,
-                server_name: Cow::Borrowed(server_name),
-                alpn: Cow::Borrowed(alpn),
-                ja4: Cow::Borrowed(ja4),
-                ..TlsHello::default()
-            }),
         };
         (self.out)(&Observation { at: self.at, witness: self.witness, order: *self.order, fact });
         *self.order += 1;

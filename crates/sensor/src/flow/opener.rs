@@ -40,8 +40,8 @@ pub(crate) fn opening(segment: &Segment<'_>) -> Opening {
             (if answers { Opener::Receiver } else { Opener::Sender }, Flaws::NONE)
         }
         Kind::Tcp { .. } => (by_ports(segment.from.port, segment.to.port), Flaws::MIDSTREAM),
-        Kind::Answer => (Opener::Receiver, Flaws::MIDSTREAM),
-        Kind::Datagram | Kind::Report => (Opener::Sender, Flaws::NONE),
+        Kind::Answer | Kind::EchoReply(_) => (Opener::Receiver, Flaws::MIDSTREAM),
+        Kind::Datagram | Kind::Echo(_) | Kind::Report => (Opener::Sender, Flaws::NONE),
     };
     Opening { opener, flaws }
 }

@@ -212,7 +212,7 @@ impl Flow {
         self.flaws = self.flaws.with(Flaws::GAP);
         pools.tally.bytes_lost += u64::from(lost);
         if self.interest != Interest::Done {
-            self.recognizer.gap(side);
+            self.recognizer.gap(side, lost);
         }
     }
 
@@ -246,7 +246,10 @@ impl Flow {
         // Its bytes were counted with the hole.
         half.counts.payload_bytes -= u64::from(late.len).min(half.counts.payload_bytes);
         self.flaws = self.flaws.with(Flaws::REORDERED);
+        // They do not follow what was said last, and what comes next does not follow them.
+        self.recognizer.gap(late.side, 0);
         self.deliver(late.side, late.bytes, late.len, late.at, pools, out);
+        self.recognizer.gap(late.side, 0);
     }
 
     /// Repeated bytes must be the same ones, as far as they are still here: in the excerpt of the

@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
+use observation::{Ech, Resumption, TlsHello};
 use sha2::{Digest, Sha256};
 
 /// What carried the ClientHello: JA4's first letter.
@@ -26,6 +27,12 @@ pub(super) struct ClientHello<'a> {
     pub(super) server_name: Option<&'a [u8]>,
     /// The first application protocol offered.
     pub(super) alpn: Option<&'a [u8]>,
+    /// Its session id.
+    pub(super) session_id: &'a [u8],
+    /// All application protocols offered, each behind its length.
+    alpn_list: &'a [u8],
+    ech: Ech,
+    tickets: Tickets,
     /// Whether data may follow before the server answers.
     pub(super) early_data: EarlyData,
     version: u16,
@@ -41,6 +48,14 @@ pub(super) enum EarlyData {
     #[default]
     No,
     Offered,
+}
+
+/// Whether the client brings what resumes an earlier session: RFC 5077, RFC 8446 section 4.2.11.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Tickets {
+    #[default]
+    None,
+    Some,
 }
 
 /// Takes big-endian fields off the front of bytes.
@@ -84,7 +99,7 @@ impl<'a> ClientHello<'a> {
         let mut fields = Fields(body);
         let mut hello = Self { version: fields.short()?, ..Self::default() };
         fields.take(RANDOM_BYTES)?;
-        fields.sized_by_byte().filter(|id| id.len() <= SESSION_ID_BYTES_MAX)?;
+        hello.session_id = fields.sized_by_byte().filter(|id| id.len() <= SESSION_ID_BYTES_MAX)?;
         hello.ciphers = without_grease(fields.sized_by_short()?);
         fields.sized_by_byte()?;
         let mut extensions = Fields(fields.sized_by_short().unwrap_or_default());
@@ -108,8 +123,8 @@ impl<'a> ClientHello<'a> {
                 }
             }
             ALPN => {
-                let mut names = Fields(data.sized_by_short().unwrap_or_default());
-                self.alpn = names.sized_by_byte();
+                self.alpn_list = data.sized_by_short().unwrap_or_default();
+                self.alpn = Fields(self.alpn_list).sized_by_byte();
             }
             SIGNATURE_ALGORITHMS => {
                 self.signature_algorithms =
@@ -120,8 +135,53 @@ impl<'a> ClientHello<'a> {
                 self.version_supported_max = versions.into_iter().max().unwrap_or_default();
             }
             EARLY_DATA => self.early_data = EarlyData::Offered,
+            SESSION_TICKET if data.0.is_empty() => {}
+            SESSION_TICKET | PRE_SHARED_KEY => self.tickets = Tickets::Some,
+            ENCRYPTED_HELLO => self.ech = Ech::Present,
             _ => {}
         }
+    }
+
+    /// What is told of it.
+    pub(super) fn fact<'f>(&'f self, ja4: &'f str) -> TlsHello<'f> {
+        TlsHello {
+            server_name: self.server_name_text(),
+            alpn: self.alpn_text(),
+            ja4: Cow::Borrowed(ja4),
+            alpn_offered: Cow::Owned(self.alpn_offered()),
+            version: self.highest_version(),
+            encrypted_hello: self.ech,
+            resumption: if self.asks_to_resume() { Resumption::Asked } else { Resumption::None },
+            ..TlsHello::default()
+        }
+    }
+
+    /// A client of TLS 1.3 sends a session id only for the looks of it.
+    fn asks_to_resume(&self) -> bool {
+        let by_id = !self.session_id.is_empty() && self.highest_version() < TLS13;
+        self.tickets == Tickets::Some || by_id
+    }
+
+    const fn highest_version(&self) -> u16 {
+        match self.version_supported_max {
+            0 => self.version,
+            supported => supported,
+        }
+    }
+
+    fn alpn_offered(&self) -> String {
+        let mut names = Fields(self.alpn_list);
+        let mut offered = String::new();
+        while let Some(name) = names.sized_by_byte() {
+            if offered.len() + name.len() >= ALPN_BYTES_MAX {
+                break;
+            }
+            if !offered.is_empty() {
+                offered.push(',');
+            }
+            offered.push_str(&String::from_utf8_lossy(name));
+        }
+        offered
     }
 
     /// The server name as text.
@@ -141,10 +201,7 @@ impl<'a> ClientHello<'a> {
             Carrier::Quic => 'q',
         };
         let named = if self.extensions.contains(&SERVER_NAME) { 'd' } else { 'i' };
-        let version = version_name(match self.version_supported_max {
-            0 => self.version,
-            supported => supported,
-        });
+        let version = version_name(self.highest_version());
         let (first, last) = self.alpn_ends();
         let mut ciphers = self.ciphers.clone();
         ciphers.sort_unstable();
@@ -220,8 +277,14 @@ const COUNT_MAX: usize = 99;
 const JA4_BYTES: usize = 36;
 const SERVER_NAME: u16 = 0;
 const SIGNATURE_ALGORITHMS: u16 = 13;
-const ALPN: u16 = 16;
+pub(super) const ALPN: u16 = 16;
 const EARLY_DATA: u16 = 42;
+const SESSION_TICKET: u16 = 35;
+pub(super) const PRE_SHARED_KEY: u16 = 41;
+/// RFC 9849.
+const ENCRYPTED_HELLO: u16 = 0xfe0d;
+const TLS13: u16 = 0x0304;
+const ALPN_BYTES_MAX: usize = 256;
 pub(super) const SUPPORTED_VERSIONS: u16 = 43;
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! DNS, by a whole message that holds together: RFC 1035, over UDP or with TCP's length before it.
 
+use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use observation::{Side, Time, Transport};
+use observation::{DnsExchange, Side, Time, Transport};
 
 use super::dns_message::{Kind, Message, Read};
 use super::follow::{Both, Context, Follow, Follower, Step};
@@ -92,6 +93,8 @@ struct Question {
     id: u16,
     query_type: u16,
     name: String,
+    bytes: u16,
+    edns_payload_bytes: u16,
 }
 
 /// The message of one side of a TCP flow that is being put together.
@@ -194,6 +197,8 @@ impl Exchange {
             id: message.id,
             query_type: message.query_type,
             name: message.name(),
+            bytes: message.bytes_count(),
+            edns_payload_bytes: message.edns_payload_bytes(),
         };
         // A repeated question is the same question.
         if self.pending.iter().any(|each| each.is_as(&question)) {
@@ -213,16 +218,17 @@ impl Exchange {
             id: message.id,
             query_type: message.query_type,
             name: message.name(),
+            bytes: 0,
+            edns_payload_bytes: 0,
         };
         let at = self.pending.iter().position(|each| each.is_as(&answered));
         let question = at.and_then(|at| self.pending.remove(at)).unwrap_or(answered);
-        (context.heard)(Heard::Dns {
-            asked_at: question.asked_at,
-            name: question.name.into(),
-            query_type: question.query_type,
+        (context.heard)(Heard::Dns(DnsExchange {
             response_code: Some(message.response_code),
             answers: message.answers(),
-        });
+            response_bytes: message.bytes_count(),
+            ..question.exchange()
+        }));
     }
 }
 
@@ -232,13 +238,18 @@ impl Question {
     }
 
     fn give_up(self, context: &mut Context<'_>) {
-        (context.heard)(Heard::Dns {
+        (context.heard)(Heard::Dns(self.exchange()));
+    }
+
+    fn exchange(&self) -> DnsExchange<'_> {
+        DnsExchange {
             asked_at: self.asked_at,
-            name: self.name.into(),
+            name: Cow::Borrowed(&self.name),
             query_type: self.query_type,
-            response_code: None,
-            answers: Vec::new(),
-        });
+            query_bytes: self.bytes,
+            edns_payload_bytes: self.edns_payload_bytes,
+            ..DnsExchange::default()
+        }
     }
 }
 
@@ -259,7 +270,7 @@ mod tests {
     const ANSWERS: &[u8; 45] =
         b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0\x07eXample\x03com\0\0\x01\0\x01\
         \xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc6\x33\x64\x0a";
-    const HEARD: &str = r#"name: "example.com", query_type: 1, response_code: Some(0), answers: [DnsAnswer { ttl_s: 60, data: Address(198.51.100.10) }] }"#;
+    const HEARD: &str = r#"name: "example.com", query_type: 1, response_code: Some(0), answers: [DnsAnswer { ttl_s: 60, data: Address(198.51.100.10) }], query_bytes: 29, response_bytes: 45, edns_payload_bytes: 0 })"#;
 
     #[test]
     fn a_question_and_its_answer_are_dns() {
@@ -286,6 +297,15 @@ mod tests {
         story.is_only_proposed("dns");
         assert_eq!(story.facts.len(), 1);
         assert!(story.facts[0].contains("response_code: None"));
+    }
+
+    #[test]
+    fn a_resolver_says_how_much_it_can_take() {
+        let mut asks = ASKS.to_vec();
+        asks[11] = 1;
+        asks.extend_from_slice(b"\0\0\x29\x04\xd0\0\0\0\0\0\0");
+        let story = Story::of_datagrams(&[(Side::Originator, &asks), server(ANSWERS)]);
+        assert!(story.facts[0].ends_with("edns_payload_bytes: 1232 })"), "{story:?}");
     }
 
     #[test]

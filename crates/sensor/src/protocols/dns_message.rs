@@ -52,6 +52,7 @@ pub(super) enum Read<'a> {
 /// One resource record.
 struct Record {
     kind: u16,
+    class: u16,
     ttl_s: u32,
     data_at: usize,
     data_bytes: u16,
@@ -117,6 +118,25 @@ impl<'a> Message<'a> {
         answers
     }
 
+    /// Its length.
+    pub(super) fn bytes_count(&self) -> u16 {
+        u16::try_from(self.bytes.len()).unwrap_or(u16::MAX)
+    }
+
+    /// What its OPT record (RFC 6891) says that its sender can take; 0 without one.
+    pub(super) fn edns_payload_bytes(&self) -> u16 {
+        let Counts { answers, authorities, additional, .. } = self.counts;
+        let mut at = self.records_at;
+        for _ in 0..u32::from(answers) + u32::from(authorities) + u32::from(additional) {
+            let Ok((record, next)) = self.record(at) else { break };
+            if record.kind == OPT {
+                return record.class;
+            }
+            at = next;
+        }
+        0
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }
@@ -172,15 +192,18 @@ impl<'a> Message<'a> {
     fn record(&self, at: usize) -> Result<(Record, usize), End> {
         let after = self.skip_name(at)?;
         let fixed = self.bytes.get(after..).ok_or(End::Short)?;
-        let [k, k2, _, _, t, t2, t3, t4, l, l2] = *fixed.first_chunk::<10>().ok_or(End::Short)?;
+        let [k, k2, c, c2, t, t2, t3, t4, l, l2] = *fixed.first_chunk::<10>().ok_or(End::Short)?;
         let data_bytes = u16::from_be_bytes([l, l2]);
         let data_at = after + 10;
         let next = data_at + usize::from(data_bytes);
         if next > self.bytes.len() {
             return Err(End::Short);
         }
-        let kind = u16::from_be_bytes([k, k2]);
-        Ok((Record { kind, ttl_s: u32::from_be_bytes([t, t2, t3, t4]), data_at, data_bytes }, next))
+        let (kind, class) = (u16::from_be_bytes([k, k2]), u16::from_be_bytes([c, c2]));
+        Ok((
+            Record { kind, class, ttl_s: u32::from_be_bytes([t, t2, t3, t4]), data_at, data_bytes },
+            next,
+        ))
     }
 
     /// Where the name at `at` ends in the message itself.
@@ -311,4 +334,5 @@ const NS: u16 = 2;
 const CNAME: u16 = 5;
 const PTR: u16 = 12;
 const MX: u16 = 15;
+const OPT: u16 = 41;
 const AAAA: u16 = 28;

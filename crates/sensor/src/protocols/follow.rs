@@ -5,6 +5,8 @@ use alloc::boxed::Box;
 use observation::{Side, Time, Transport};
 
 use super::Heard;
+use super::details::Details;
+use super::framed::Framed;
 use super::lines::Lines;
 
 /// What a follower says of the bytes that it was just fed.
@@ -27,7 +29,7 @@ pub(super) enum Next {
     Tls,
     /// WebSocket frames, by an HTTP upgrade.
     Websocket,
-    /// Anything, by CONNECT or SOCKS.
+    /// Anything, by CONNECT or SOCKS: it is identified like any other stream.
     Tunnel,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct Context<'a> {
     pub(super) transport: Transport,
     /// The client's fingerprint, once there is one.
     pub(super) ja4: &'a mut Option<Box<str>>,
+    /// What the flow has told in clear.
+    pub(super) details: &'a mut Details,
     /// Where facts go.
     pub(super) heard: &'a mut dyn FnMut(Heard<'_>),
 }
@@ -47,10 +51,24 @@ pub(super) struct Context<'a> {
 pub(super) trait Follow {
     /// The next bytes of `side`, or one datagram.
     fn feed(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step;
-    /// Bytes of `side` were lost here.
+    /// So many bytes of `side` were lost here. Passes over them if all of them belong to a body of
+    /// known length, so that what follows is still in step.
+    fn skip(&mut self, _side: Side, _count: u64) -> Skipped {
+        Skipped::No
+    }
+    /// Bytes of `side` were lost here, and with them the place in the conversation.
     fn gap(&mut self, side: Side);
     /// The flow has ended.
     fn end(&mut self, _context: &mut Context<'_>) {}
+}
+
+/// Whether a follower still knows where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skipped {
+    /// The lost bytes lay inside a body.
+    Yes,
+    /// They did not.
+    No,
 }
 
 /// An array with one entry for each side.
@@ -76,6 +94,21 @@ impl<T> Both<T> {
     }
 }
 
+impl<F: Follow> Follow for Box<F> {
+    fn feed(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        (**self).feed(side, bytes, context)
+    }
+    fn skip(&mut self, side: Side, count: u64) -> Skipped {
+        (**self).skip(side, count)
+    }
+    fn gap(&mut self, side: Side) {
+        (**self).gap(side);
+    }
+    fn end(&mut self, context: &mut Context<'_>) {
+        (**self).end(context);
+    }
+}
+
 /// The closed set of followers and its dispatch; one line a follower.
 macro_rules! followers {
     ($($name:ident($state:ty),)*) => {
@@ -89,6 +122,9 @@ macro_rules! followers {
             fn feed(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
                 match self { $(Self::$name(state) => state.feed(side, bytes, context),)* }
             }
+            fn skip(&mut self, side: Side, count: u64) -> Skipped {
+                match self { $(Self::$name(state) => state.skip(side, count),)* }
+            }
             fn gap(&mut self, side: Side) {
                 match self { $(Self::$name(state) => state.gap(side),)* }
             }
@@ -100,6 +136,7 @@ macro_rules! followers {
 }
 
 followers! {
+    Amqp(Framed<super::amqp::Frames>),
     Clamd(super::clamd::Session),
     Dns(super::dns::Exchange),
     Dnscrypt(super::dnscrypt::Session),
@@ -108,10 +145,13 @@ followers! {
     Graphite(Lines<super::graphite::Stream>),
     HaproxyAgent(Lines<super::haproxy_agent::Check>),
     Hl7(super::hl7::Blocks),
-    Http(Lines<super::http_exchange::Exchange>),
+    Http(Box<Lines<super::http_exchange::Exchange>>),
+    Http2(Framed<super::http2::Frames>),
     Imap(Lines<super::imap::Dialogue>),
     Irc(Lines<super::irc::Dialogue>),
     Memcached(Lines<super::memcached::Dialogue>),
+    Mqtt(Framed<super::mqtt::Packets>),
+    Mysql(Framed<super::mysql::Packets>),
     Nats(Lines<super::nats::Dialogue>),
     Nntp(Lines<super::nntp::Dialogue>),
     Pdb(super::pdb::Session),
@@ -125,8 +165,7 @@ followers! {
     Stomp(super::stomp::Frames),
     Syslog(super::syslog::Stream),
     Telnet(super::telnet::Terminal),
-    Tls(super::tls::Records),
-    Tunnel(super::tunnel::Tunnel),
+    Tls(Box<super::tls::Records>),
     Websocket(super::websocket::Frames),
     Zookeeper(Lines<super::zookeeper::Exchange>),
 }

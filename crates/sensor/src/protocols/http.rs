@@ -2,10 +2,12 @@
 //!
 //! `http_exchange` follows it message by message.
 
+use alloc::boxed::Box;
+
 use observation::Side;
 
 use super::follow::Follower;
-use super::lines::{LINE_BYTES_MAX, Lines};
+use super::lines::LINE_BYTES_MAX;
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, decimal, exact_word, first_line, is_text, literal, word};
 use super::{Heads, Verdict};
@@ -15,7 +17,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     first_bytes: FirstBytes::range(b'A', b'Z'),
     transports: Transports::Tcp,
     probe,
-    follow: Some(|| Follower::Http(Lines::default())),
+    follow: Some(|| Follower::Http(Box::default())),
 };
 
 fn probe(heads: Heads<'_>) -> Verdict {
@@ -157,8 +159,6 @@ const METHOD_BYTES_MAX: usize = 24;
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
-
     use observation::{Grammar, Side};
 
     use crate::protocols::story::{Story, client, server};
@@ -178,10 +178,39 @@ mod tests {
         story.is_obeyed_after(0);
         assert_eq!(
             story.facts[0],
-            r#"Http { method: "GET", host: "a.example", target: "/a?b", user_agent: "x/1", status: 200 }"#
+            r#"Http(HttpExchange { flow: FlowId(0), asked_at: Time(1), method: "GET", host: "a.example", target: "/a?b", user_agent: "x/1", status: 200, version: 11, header_names: "Host,User-Agent", request_type: "", response_type: "", request_body_bytes: 0, response_body_bytes: 3 })"#
         );
         assert_eq!(story.facts.len(), 4);
-        assert!(story.facts[3].ends_with("status: 0 }"));
+        // Chunks are measured without their frames, and a body that was not sent is none.
+        assert!(story.facts[1].contains("status: 404"));
+        assert!(story.facts[1].ends_with("request_body_bytes: 3, response_body_bytes: 3 })"));
+        assert!(story.facts[2].ends_with("response_body_bytes: 0 })"));
+        assert!(story.facts[3].contains("status: 0, version: 10"));
+    }
+
+    #[test]
+    fn an_exchange_says_what_its_bodies_are() {
+        let story = Story::of(&[
+            client(b"POST /a HTTP/1.1\r\ncontent-TYPE: text/plain\r\nContent-Length: 2\r\n\r\nid"),
+            server(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}\n"),
+        ]);
+        // This one ends with the connection.
+        assert_eq!(story.facts.len(), 1);
+        let fact = &story.facts[0];
+        assert!(fact.contains(r#"header_names: "content-TYPE,Content-Length""#), "{fact}");
+        assert!(fact.ends_with(
+            r#"request_type: "text/plain", response_type: "application/json", request_body_bytes: 2, response_body_bytes: 3 })"#
+        ));
+    }
+
+    #[test]
+    fn an_endless_header_is_bounded() {
+        let field = [b"X-", &[b'a'; 200][..], b": 1\r\n"].concat();
+        let mut turns = [client(b"GET / HTTP/1.1\r\n")].to_vec();
+        turns.extend([(Side::Originator, &*field); 5000]);
+        let story = Story::cut(&turns, usize::MAX);
+        story.is_only_proposed("http");
+        assert!(story.facts[0].len() < 1024);
     }
 
     #[test]
@@ -229,17 +258,34 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_tunnels_is_unchecked() {
-        let story = Story::of(&[
-            client(b"CONNECT a:22 HTTP/1.1\r\n\r\n"),
-            server(b"HTTP/1.1 200 OK\r\n\r\n"),
-            server(b"id\n"),
-            client(b"uid=0\n"),
-        ]);
-        story.is_confirmed("http");
-        assert_eq!(story.left, None);
-        assert_eq!(story.grammars[2..], [Grammar::Unchecked, Grammar::Unchecked]);
-        assert_eq!(story.names.join("+").to_string(), "http");
+    fn what_a_proxy_tunnels_is_identified_like_any_other() {
+        let connect = client(b"CONNECT a:22 HTTP/1.1\r\n\r\n");
+        let connected = server(b"HTTP/1.1 200 OK\r\n\r\n");
+        let shell = Story::of(&[connect, connected, server(b"id\n"), client(b"uid=0\n")]);
+        shell.is_confirmed("http");
+        assert_eq!(shell.left, None);
+        assert_eq!(shell.grammars[2..], [Grammar::None, Grammar::None]);
+        let target =
+            r#"Detail { protocol: "http", kind: Target, side: Originator, value: "a:22" }"#;
+        assert_eq!(shell.facts[0], target);
+
+        let banner = b"SSH-2.0-x\r\n";
+        let ssh = Story::of(&[connect, connected, server(banner), client(banner)]);
+        assert_eq!(ssh.names, ["http", "ssh"]);
+        assert_eq!(ssh.grammars[3], Grammar::Obeyed);
+        let mask =
+            Story::of(&[connect, connected, server(banner), client(banner), server(b"id\n")]);
+        mask.is_left_by_server();
+    }
+
+    #[test]
+    fn tunnels_in_tunnels_have_an_end() {
+        let connect = client(b"CONNECT a:22 HTTP/1.1\r\n\r\n");
+        let connected = server(b"HTTP/1.1 200 OK\r\n\r\n");
+        let turns = [[connect, connected]; 8].concat();
+        let story = Story::of(&turns);
+        assert_eq!(story.names, ["http", "http", "http"]);
+        assert_eq!(story.grammars.last(), Some(&Grammar::Unchecked));
     }
 
     #[test]

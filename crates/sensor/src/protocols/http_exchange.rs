@@ -6,12 +6,12 @@
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
-use observation::Side;
+use observation::{DetailKind, Side};
 
-use super::Heard;
-use super::follow::{Both, Context, Next, Step};
+use super::follow::{Both, Context, Next, Skipped, Step};
 use super::http::{VERSION, begins_field, begins_request, is_field, is_request_line, status};
-use super::lines::{Expect, LINE_BYTES_MAX, Talk};
+use super::http_record::{Answer, Request, TYPE_BYTES_MAX, text};
+use super::lines::{Expect, Talk};
 use super::words::{Fit, decimal, hexadecimal, is_text, literal};
 
 /// What both sides are in the middle of.
@@ -24,6 +24,10 @@ pub(super) struct Exchange {
     building: Option<Request>,
     /// Requests without a response, oldest first, at most `REQUEST_COUNT_MAX`.
     pending: VecDeque<Request>,
+    /// The `Content-Type` of the response whose header is being read.
+    response_type: String,
+    /// The exchange whose response's body is being measured.
+    answering: Option<Answer>,
     /// Whether a request has been seen at all.
     requested: Requested,
     turns: Turns,
@@ -85,34 +89,6 @@ enum Upgrade {
     Websocket,
 }
 
-#[derive(Debug, Default)]
-struct Request {
-    line: String,
-    host: String,
-    agent: String,
-}
-
-impl Request {
-    fn method(&self) -> &str {
-        self.line.split(' ').next().unwrap_or_default()
-    }
-
-    fn target(&self) -> &str {
-        let rest = self.line.get(self.method().len()..).unwrap_or_default().trim_start();
-        rest.rsplit_once(' ').map_or(rest, |(target, _)| target)
-    }
-
-    fn tell(&self, status: u16, context: &mut Context<'_>) {
-        (context.heard)(Heard::Http {
-            method: self.method(),
-            host: &self.host,
-            target: self.target(),
-            user_agent: &self.agent,
-            status,
-        });
-    }
-}
-
 impl Talk for Exchange {
     fn expects(&self, side: Side) -> Expect {
         match self.messages.of(side).part {
@@ -145,6 +121,7 @@ impl Talk for Exchange {
     }
 
     fn payload(&mut self, side: Side, count: u64) -> Step {
+        self.measure(side, count);
         let message = self.messages.of_mut(side);
         message.part = match message.part {
             Part::Body(left) if left <= count => Part::Start,
@@ -154,6 +131,20 @@ impl Talk for Exchange {
             other => other,
         };
         self.judged(Step::Obeys)
+    }
+
+    fn paid(&mut self, context: &mut Context<'_>) {
+        self.settle(context);
+    }
+
+    fn skip(&mut self, side: Side, count: u64) -> Skipped {
+        match self.expects(side) {
+            Expect::Payload(left) if count <= left => {
+                self.payload(side, count);
+                Skipped::Yes
+            }
+            _ => Skipped::No,
+        }
     }
 
     fn gap(&mut self, side: Side) {
@@ -166,8 +157,9 @@ impl Talk for Exchange {
     }
 
     fn end(&mut self, context: &mut Context<'_>) {
+        self.tell_answer(context);
         for request in self.pending.drain(..).chain(self.building.take()) {
-            request.tell(0, context);
+            request.tell(context);
         }
     }
 }
@@ -176,13 +168,17 @@ impl Exchange {
     fn read(&mut self, side: Side, client: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         let message = self.messages.of_mut(side);
         match message.part {
-            Part::Start | Part::Seeking if side == client => self.request_line(side, line),
+            Part::Start | Part::Seeking if side == client => self.request_line(side, line, context),
             Part::Start | Part::Seeking => self.status_line(side, line, context),
             Part::Header if line.is_empty() => self.header_end(side, context),
             Part::Header => self.field(side, line),
             Part::ChunkSize => message.chunk_size(line),
             Part::ChunkEnd => message.chunk_end(line),
-            Part::Trailer if line.is_empty() => message.finish(),
+            Part::Trailer if line.is_empty() => {
+                message.part = Part::Start;
+                self.settle(context);
+                Step::Obeys
+            }
             Part::Trailer if is_field(line) => Step::Obeys,
             _ => Step::Left,
         }
@@ -200,7 +196,35 @@ impl Exchange {
         })
     }
 
-    fn request_line(&mut self, side: Side, line: &[u8]) -> Step {
+    /// Adds to what is known of a body's size.
+    fn measure(&mut self, side: Side, count: u64) {
+        let answering = self.answering.as_mut();
+        let body_bytes = if self.client == Some(side) {
+            let pending = self.pending.back_mut();
+            pending.or(answering.map(|answer| &mut answer.request)).map(|it| &mut it.body_bytes)
+        } else {
+            answering.map(|answer| &mut answer.body_bytes)
+        };
+        if let Some(body_bytes) = body_bytes {
+            *body_bytes = body_bytes.saturating_add(count);
+        }
+    }
+
+    /// Tells the exchange whose response has ended.
+    fn settle(&mut self, context: &mut Context<'_>) {
+        let server = self.client.map_or(Side::Responder, Side::other);
+        if self.answering.is_some() && self.messages.of(server).part == Part::Start {
+            self.tell_answer(context);
+        }
+    }
+
+    fn tell_answer(&mut self, context: &mut Context<'_>) {
+        if let Some(answer) = self.answering.take() {
+            answer.tell(context);
+        }
+    }
+
+    fn request_line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         let message = self.messages.of_mut(side);
         if line.is_empty() && message.blank_lines < BLANK_LINE_COUNT_MAX {
             // RFC 9112, section 2.2: a stray line end before a request is to be ignored.
@@ -212,7 +236,7 @@ impl Exchange {
         }
         *message = Message { part: Part::Header, ..Message::default() };
         self.requested = Requested::Seen;
-        self.building = Some(Request { line: text(line, LINE_BYTES_MAX), ..Request::default() });
+        self.building = Some(Request::begun(line, context.at));
         Step::Obeys
     }
 
@@ -231,11 +255,9 @@ impl Exchange {
         if status >= 200 && self.is_requesting(side.other()) {
             self.turns = Turns::Overlap;
         }
-        if (status >= 200 || status == SWITCHING)
-            && let Some(request) = self.pending.front().or(self.building.as_ref())
-        {
-            request.tell(status, context);
-        }
+        // Only a gap leaves one behind.
+        self.tell_answer(context);
+        self.response_type.clear();
         Step::Obeys
     }
 
@@ -254,9 +276,10 @@ impl Exchange {
         let message = self.messages.of_mut(side);
         if name.eq_ignore_ascii_case(b"content-length") {
             message.length = decimal(value);
-            return if message.length.is_some() { Step::Obeys } else { Step::Left };
-        }
-        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if message.length.is_none() {
+                return Step::Left;
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if value.to_ascii_lowercase().ends_with(b"chunked") {
                 message.coding = Coding::Chunked;
             }
@@ -264,19 +287,18 @@ impl Exchange {
             if value.eq_ignore_ascii_case(b"websocket") {
                 message.upgrade = Upgrade::Websocket;
             }
-        } else if let Some(request) = self.building.as_mut().filter(|_| self.client == Some(side)) {
-            if name.eq_ignore_ascii_case(b"host") {
-                request.host = text(value, HOST_BYTES_MAX);
-            } else if name.eq_ignore_ascii_case(b"user-agent") {
-                request.agent = text(value, AGENT_BYTES_MAX);
-            }
+        } else if self.client != Some(side) && name.eq_ignore_ascii_case(b"content-type") {
+            self.response_type = text(value, TYPE_BYTES_MAX);
+        }
+        if let Some(request) = self.building.as_mut().filter(|_| self.client == Some(side)) {
+            request.field(name, value);
         }
         Step::Obeys
     }
 
     fn header_end(&mut self, side: Side, context: &mut Context<'_>) -> Step {
         if self.client != Some(side) {
-            return self.response_header_end(side);
+            return self.response_header_end(side, context);
         }
         let message = self.messages.of_mut(side);
         message.part = match (message.coding, message.length) {
@@ -288,36 +310,48 @@ impl Exchange {
             if self.pending.len() == REQUEST_COUNT_MAX
                 && let Some(oldest) = self.pending.pop_front()
             {
-                oldest.tell(0, context);
+                oldest.tell(context);
             }
             self.pending.push_back(request);
         }
         Step::Obeys
     }
 
-    fn response_header_end(&mut self, side: Side) -> Step {
-        let message = self.messages.of_mut(side);
+    fn response_header_end(&mut self, side: Side, context: &mut Context<'_>) -> Step {
+        let message = *self.messages.of(side);
         if message.status < 200 && message.status != SWITCHING {
-            message.part = Part::Start;
+            self.messages.of_mut(side).part = Part::Start;
             return Step::Obeys;
         }
         let request = self.pending.pop_front().or_else(|| self.building.take());
         let method = request.as_ref().map_or("", Request::method);
         let tunnels = method == "CONNECT" && (200..300).contains(&message.status);
+        let bodiless = method == "HEAD" || matches!(message.status, 204 | 304);
+        if tunnels && let Some(request) = &request {
+            let target = request.target().as_bytes();
+            context.detail("http", DetailKind::Target, side.other(), target);
+        }
+        let response_type = core::mem::take(&mut self.response_type);
+        self.answering = request.map(|request| Answer {
+            request,
+            status: message.status,
+            response_type,
+            body_bytes: 0,
+        });
         if message.status == SWITCHING && message.upgrade == Upgrade::Websocket {
             return Step::Becomes(Next::Websocket, 0);
         }
         if message.status == SWITCHING || tunnels {
             return Step::Becomes(Next::Tunnel, 0);
         }
-        let bodiless = method == "HEAD" || matches!(message.status, 204 | 304);
-        message.part = match (message.coding, message.length) {
+        self.messages.of_mut(side).part = match (message.coding, message.length) {
             _ if bodiless => Part::Start,
             (Coding::Chunked, _) => Part::ChunkSize,
             (Coding::Identity, None) => Part::ToTheEnd,
             (Coding::Identity, Some(0)) => Part::Start,
             (Coding::Identity, Some(length)) => Part::Body(length),
         };
+        self.settle(context);
         Step::Obeys
     }
 }
@@ -337,19 +371,8 @@ impl Message {
         self.part = Part::ChunkSize;
         if line.is_empty() { Step::Obeys } else { Step::Left }
     }
-
-    fn finish(&mut self) -> Step {
-        self.part = Part::Start;
-        Step::Obeys
-    }
 }
 
-fn text(bytes: &[u8], bytes_max: usize) -> String {
-    String::from_utf8_lossy(bytes.get(..bytes_max).unwrap_or(bytes)).into_owned()
-}
-
-const HOST_BYTES_MAX: usize = 255;
-const AGENT_BYTES_MAX: usize = 256;
 const REQUEST_COUNT_MAX: usize = 32;
 const BLANK_LINE_COUNT_MAX: u8 = 2;
 const SWITCHING: u16 = 101;

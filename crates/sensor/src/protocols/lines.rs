@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use observation::{Side, Transport};
 
-use super::follow::{Both, Context, Follow, Step};
+use super::follow::{Both, Context, Follow, Skipped, Step};
 
 /// How much of a line is kept; a grammar sees no more of it.
 pub(super) const LINE_BYTES_MAX: usize = 1024;
@@ -34,6 +34,12 @@ pub(super) trait Talk {
     /// So many bytes of the expected payload came.
     fn payload(&mut self, _side: Side, _count: u64) -> Step {
         Step::Obeys
+    }
+    /// Called after each `payload`: what has become complete by it is told here.
+    fn paid(&mut self, _context: &mut Context<'_>) {}
+    /// See [`Follow::skip`].
+    fn skip(&mut self, _side: Side, _count: u64) -> Skipped {
+        Skipped::No
     }
     /// Bytes of `side` were lost.
     fn gap(&mut self, _side: Side) {}
@@ -113,6 +119,13 @@ impl<T: Talk> Follow for Lines<T> {
         }
     }
 
+    fn skip(&mut self, side: Side, count: u64) -> Skipped {
+        if self.partial.of(side).state == PartialState::AfterGap {
+            return Skipped::No;
+        }
+        self.talk.skip(side, count)
+    }
+
     fn gap(&mut self, side: Side) {
         let partial = self.partial.of_mut(side);
         partial.bytes = Vec::new();
@@ -133,7 +146,9 @@ impl<T: Talk> Lines<T> {
                 Expect::Anything => return Step::Unchecked,
                 Expect::Payload(count) => {
                     let taken = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, bytes.len());
-                    match self.talk.payload(side, taken as u64) {
+                    let paid = self.talk.payload(side, taken as u64);
+                    self.talk.paid(context);
+                    match paid {
                         Step::Obeys => {}
                         Step::Unchecked => step = Step::Unchecked,
                         other => return other,

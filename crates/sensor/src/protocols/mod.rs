@@ -4,14 +4,14 @@
 //! The flow table owns one [`Recognizer`] a flow and feeds it payload in order; the recognizer
 //! answers with what it [`Heard`].
 
-use alloc::borrow::Cow;
-use alloc::vec::Vec;
-
-use observation::{Certainty, DnsAnswer, Side, Time, Transport};
+use observation::{
+    Certainty, DetailKind, DnsExchange, HttpExchange, Side, TlsHello, TlsSession, Transport,
+};
 
 mod by_number;
 mod datagrams;
 mod follow;
+mod framed;
 mod frames;
 mod lines;
 mod recognizer;
@@ -19,11 +19,15 @@ mod registry;
 mod words;
 
 mod aes;
+mod certificate;
 mod client_hello;
+mod details;
 mod dns_message;
 mod http_exchange;
+mod http_record;
 mod quic_initial;
 mod secp256k1;
+mod tls_session;
 mod tunnel;
 mod websocket;
 
@@ -157,7 +161,7 @@ pub(crate) enum Verdict {
     Never,
 }
 
-/// What the recognizer understood; the flow table makes Observations of it.
+/// What the recognizer understood; the flow table makes Observations of it and says of which flow.
 #[derive(Debug)]
 pub(crate) enum Heard<'a> {
     /// A protocol was identified, or a proposal was confirmed.
@@ -165,17 +169,15 @@ pub(crate) enum Heard<'a> {
     /// This side stopped obeying the protocol.
     Left { protocol: &'static str, side: Side },
     /// A DNS question, answered or given up.
-    Dns {
-        asked_at: Time,
-        name: Cow<'a, str>,
-        query_type: u16,
-        response_code: Option<u8>,
-        answers: Vec<DnsAnswer<'a>>,
-    },
-    /// An HTTP/1 request, with its response's status or 0.
-    Http { method: &'a str, host: &'a str, target: &'a str, user_agent: &'a str, status: u16 },
+    Dns(DnsExchange<'a>),
+    /// An HTTP/1 request, with its response or without.
+    Http(HttpExchange<'a>),
     /// A TLS ClientHello.
-    Tls { server_name: &'a str, alpn: &'a str, ja4: &'a str },
+    Tls(TlsHello<'a>),
+    /// What became of a TLS handshake.
+    TlsSession(TlsSession<'a>),
+    /// Something that the protocol says in clear.
+    Detail { protocol: &'static str, kind: DetailKind, side: Side, value: &'a str },
 }
 
 /// What the recognizer still wants to be fed.

@@ -81,11 +81,7 @@ impl Initials {
         let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
         let Some(hello) = body.get(..length).and_then(ClientHello::parse) else { return };
         let ja4 = hello.ja4(Carrier::Quic);
-        (context.heard)(Heard::Tls {
-            server_name: &hello.server_name_text(),
-            alpn: &hello.alpn_text(),
-            ja4: &ja4,
-        });
+        (context.heard)(Heard::Tls(hello.fact(&ja4)));
         *context.ja4 = Some(ja4.into_boxed_str());
         self.pieces = Vec::new();
     }

@@ -4,15 +4,18 @@ use alloc::boxed::Box;
 
 use observation::{Certainty, Grammar, Side, Time, Transport};
 
-use super::follow::{Context, Follow, Follower, Next, Step};
+use super::details::Details;
+use super::follow::{Both, Context, Follow, Follower, Next, Skipped, Step};
 use super::registry::{Candidates, Protocol};
 use super::tls::Records;
 use super::tunnel::Tunnel;
 use super::websocket::Frames;
 use super::{DATAGRAM_COUNT_MAX, Heads, Heard, Interest, Verdict};
 
-/// How many protocols may be nested in one flow (`http`, then `websocket`).
-const NAME_COUNT_MAX: usize = 3;
+/// How many protocols may be nested in one flow (`socks`, then `http`, then `websocket`).
+const NAME_COUNT_MAX: usize = 4;
+/// How deep tunnels may be nested in one flow.
+const DEPTH_MAX: u8 = 2;
 
 /// Identification state of one flow: the surviving candidates, then the follower.
 #[derive(Debug, Default)]
@@ -20,7 +23,9 @@ pub(crate) struct Recognizer {
     candidates: Candidates,
     claim: Option<Box<Claim>>,
     seen: Seen,
+    holes: Both<Hole>,
     phase: Phase,
+    depth: u8,
 }
 
 const _: () = assert!(size_of::<Recognizer>() <= 64);
@@ -31,6 +36,10 @@ struct Seen {
     originator: u32,
     responder: u32,
 }
+
+/// The first hole in what a side said before it was claimed: how much came before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Hole(Option<core::num::NonZeroU32>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -54,6 +63,10 @@ struct Claim {
     nested: Nested,
     follower: Option<Follower>,
     ja4: Option<Box<str>>,
+    details: Details,
+    /// What goes on inside, once the protocol has handed the connection over.
+    tunnel: Option<Tunnel>,
+    depth: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,20 +125,31 @@ impl Recognizer {
         self.interest()
     }
 
-    /// Payload of `side` was lost here; following resumes at the next line or record.
-    pub(crate) fn gap(&mut self, side: Side) {
-        if let Some(Claim { follower: Some(follower), .. }) = self.claim.as_deref_mut() {
-            follower.gap(side);
+    /// For what goes on inside a tunnel.
+    pub(super) fn at_depth(depth: u8) -> Self {
+        Self { depth, ..Self::default() }
+    }
+
+    /// So many payload bytes of `side` were lost here (0: nobody knows); following goes on in the
+    /// body of a message, or resumes at the next line or record.
+    pub(crate) fn gap(&mut self, side: Side, lost: u32) {
+        match self.claim.as_deref_mut() {
+            Some(claim) => claim.gap(side, lost),
+            None => {
+                let before = core::num::NonZeroU32::new(self.seen.of(side).saturating_add(1));
+                let hole = self.holes.of_mut(side);
+                hole.0 = hole.0.or(before);
+            }
         }
     }
 
     /// The flow has ended: unanswered questions are reported.
     pub(crate) fn end(&mut self, heads: Heads<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
         let Some(claim) = self.claim.as_deref_mut() else { return };
-        let Claim { follower: Some(follower), ja4, .. } = claim else { return };
-        let transport = heads.transport;
-        follower.end(&mut Context { at: Time::default(), transport, ja4, heard });
-        claim.follower = None;
+        claim.end(heads.transport, heard);
+        if let Some(tunnel) = &mut claim.tunnel {
+            tunnel.end(heads.transport, heard);
+        }
     }
 
     /// Whether what was fed since the last call obeys the identified protocol.
@@ -133,6 +157,9 @@ impl Recognizer {
     pub(crate) fn grammar(&mut self) -> Grammar {
         let Some(claim) = self.claim.as_deref_mut() else { return Grammar::None };
         let burst = core::mem::replace(&mut claim.burst, BurstGrammar::Checked);
+        if let Some(tunnel) = &mut claim.tunnel {
+            return tunnel.grammar();
+        }
         match (claim.standing, &claim.follower, burst) {
             (Standing::Left, ..) => Grammar::Left,
             (Standing::Obeyed, Some(_), BurstGrammar::Checked) => Grammar::Obeyed,
@@ -144,13 +171,14 @@ impl Recognizer {
     pub(crate) fn names(&self) -> &[&'static str] {
         self.claim
             .as_deref()
-            .and_then(|claim| claim.names.get(..claim.name_count))
+            .and_then(|claim| claim.names.get(..claim.name_count + claim.inside_count()))
             .unwrap_or_default()
     }
 
     /// The client's fingerprint, where there was a ClientHello.
     pub(crate) fn ja4(&self) -> Option<&str> {
-        self.claim.as_deref()?.ja4.as_deref()
+        let claim = self.claim.as_deref()?;
+        claim.ja4.as_deref().or_else(|| claim.tunnel.as_ref()?.ja4())
     }
 
     fn interest(&self) -> Interest {
@@ -186,9 +214,9 @@ impl Recognizer {
         match best {
             Some((protocol, certainty)) => {
                 self.phase = Phase::Claimed;
-                let mut claim = Box::new(Claim::new(protocol, certainty));
+                let mut claim = Box::new(Claim::new(protocol, certainty, self.depth));
                 heard(Heard::Identified { protocol: protocol.name, certainty });
-                claim.catch_up(fed, self.seen, heard);
+                claim.catch_up(fed, self.seen, self.holes, heard);
                 self.claim = Some(claim);
             }
             None if self.candidates.is_empty() => self.phase = Phase::Unclaimed,
@@ -198,7 +226,7 @@ impl Recognizer {
 
     fn follow(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
         let Some(claim) = self.claim.as_deref_mut() else { return };
-        claim.feed(fed.side, fed.fresh, fed.at, fed.heads.transport, heard);
+        claim.feed(fed, heard);
         if claim.standing == Standing::Left || claim.certainty == Certainty::Confirmed {
             return;
         }
@@ -211,8 +239,11 @@ impl Recognizer {
                 let certainty = claim.certainty;
                 heard(Heard::Identified { protocol: claim.protocol.name, certainty });
             }
-            // A follower knows better than the heads when its protocol is left.
-            Verdict::Never if claim.follower.is_none() => claim.leave(fed.side, heard),
+            // A follower knows better than the heads when its protocol is left, and with a hole
+            // in them they prove nothing.
+            Verdict::Never if claim.is_unfollowed() && self.holes == Both::default() => {
+                claim.leave(fed, heard);
+            }
             Verdict::Never | Verdict::Unsure | Verdict::Proposed(_) => {}
         }
     }
@@ -252,10 +283,10 @@ impl Seen {
 }
 
 impl Claim {
-    fn new(protocol: &'static Protocol, certainty: Certainty) -> Self {
+    fn new(protocol: &'static Protocol, certainty: Certainty, depth: u8) -> Self {
         Self {
             protocol,
-            names: [protocol.name, "", ""],
+            names: [protocol.name, "", "", ""],
             name_count: 1,
             certainty,
             standing: Standing::Obeyed,
@@ -263,10 +294,26 @@ impl Claim {
             nested: Nested::None,
             follower: protocol.follow.map(|make| make()),
             ja4: None,
+            details: Details::default(),
+            tunnel: None,
+            depth,
         }
     }
 
+    /// How many protocols have been named inside its tunnel.
+    fn inside_count(&self) -> usize {
+        let room = NAME_COUNT_MAX.saturating_sub(self.name_count);
+        self.tunnel.as_ref().map_or(0, |tunnel| tunnel.names().len().min(room))
+    }
+
+    const fn is_unfollowed(&self) -> bool {
+        self.follower.is_none() && self.tunnel.is_none()
+    }
+
     fn interest(&self) -> Interest {
+        if let Some(tunnel) = &self.tunnel {
+            return tunnel.interest();
+        }
         match (self.standing, self.certainty, &self.follower) {
             (Standing::Left, _, Some(_)) => Interest::Stream,
             (Standing::Left, _, None) | (_, Certainty::Confirmed, None) => Interest::Done,
@@ -276,84 +323,126 @@ impl Claim {
     }
 
     /// Feeds the follower what came before it was made: the heads, whoever spoke first first.
-    fn catch_up(&mut self, fed: &Fed<'_>, seen: Seen, heard: &mut dyn FnMut(Heard<'_>)) {
+    fn catch_up(
+        &mut self,
+        fed: &Fed<'_>,
+        seen: Seen,
+        holes: Both<Hole>,
+        heard: &mut dyn FnMut(Heard<'_>),
+    ) {
         let transport = fed.heads.transport;
         let first = fed.heads.first.unwrap_or(fed.side);
         for side in [first, first.other()] {
             let head = fed.heads.of(side);
             if side != fed.side {
-                self.feed(side, head, fed.at, transport, heard);
+                self.replay(&Fed { side, fresh: head, ..*fed }, *holes.of(side), heard);
                 // Datagrams after the first stand alone and do no harm when they are missing.
                 if transport == Transport::Tcp && seen.of(side) as usize > head.len() {
-                    self.gap(side);
+                    self.gap(side, seen.of(side).saturating_sub(head.len() as u32));
                 }
                 continue;
             }
             match (transport, head.get(..fed.before as usize)) {
                 (Transport::Udp, _) => {}
-                (_, Some(before)) => self.feed(side, before, fed.at, transport, heard),
+                (_, Some(before)) => {
+                    self.replay(&Fed { fresh: before, ..*fed }, *holes.of(side), heard);
+                }
                 (_, None) => {
-                    self.feed(side, head, fed.at, transport, heard);
-                    self.gap(side);
+                    self.replay(&Fed { fresh: head, ..*fed }, *holes.of(side), heard);
+                    self.gap(side, fed.before.saturating_sub(head.len() as u32));
                 }
             }
-            self.feed(side, fed.fresh, fed.at, transport, heard);
+            self.feed(fed, heard);
         }
     }
 
-    fn gap(&mut self, side: Side) {
-        if let Some(follower) = &mut self.follower {
+    /// Feeds a head, up to its hole and behind it.
+    fn replay(&mut self, fed: &Fed<'_>, hole: Hole, heard: &mut dyn FnMut(Heard<'_>)) {
+        let Some(before) = hole.0 else { return self.feed(fed, heard) };
+        let (front, back) =
+            fed.fresh.split_at_checked(before.get() as usize - 1).unwrap_or((fed.fresh, &[]));
+        self.feed(&Fed { fresh: front, ..*fed }, heard);
+        self.gap(fed.side, 0);
+        self.feed(&Fed { fresh: back, ..*fed }, heard);
+    }
+
+    fn gap(&mut self, side: Side, lost: u32) {
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.gap(side, lost);
+        } else if let Some(follower) = &mut self.follower
+            && (lost == 0 || follower.skip(side, u64::from(lost)) == Skipped::No)
+        {
             follower.gap(side);
         }
     }
 
-    fn feed(
-        &mut self,
-        side: Side,
-        bytes: &[u8],
-        at: Time,
-        transport: Transport,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) {
+    fn feed(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        let &Fed { side, fresh: bytes, at, .. } = fed;
+        let transport = fed.heads.transport;
         if bytes.is_empty() {
             return;
+        }
+        if self.tunnel.is_some() {
+            return self.feed_tunnel(fed, heard);
         }
         let Some(follower) = &mut self.follower else {
             self.burst = BurstGrammar::Unchecked;
             return;
         };
-        let ja4 = &mut self.ja4;
-        match follower.feed(side, bytes, &mut Context { at, transport, ja4, heard }) {
+        let (ja4, details) = (&mut self.ja4, &mut self.details);
+        match follower.feed(side, bytes, &mut Context { at, transport, ja4, details, heard }) {
             _ if self.standing == Standing::Left => {}
             Step::Obeys => self.nested_obeyed(side, heard),
             Step::Unchecked => self.burst = BurstGrammar::Unchecked,
-            Step::Left => self.leave(side, heard),
+            Step::Left => self.leave(fed, heard),
             Step::Becomes(next, unread) => {
-                follower.end(&mut Context { at, transport, ja4: &mut self.ja4, heard });
+                self.end(transport, heard);
                 self.become_next(next);
                 let start = bytes.len().saturating_sub(unread);
-                self.feed(side, bytes.get(start..).unwrap_or_default(), at, transport, heard);
+                let fresh = bytes.get(start..).unwrap_or_default();
+                self.feed(&Fed { fresh, ..*fed }, heard);
             }
         }
     }
 
-    fn leave(&mut self, side: Side, heard: &mut dyn FnMut(Heard<'_>)) {
+    fn feed_tunnel(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        let Some(tunnel) = &mut self.tunnel else { return };
+        tunnel.feed(fed.heads.transport, fed.side, fed.fresh, fed.at, heard);
+        // The protocols inside stand behind those that led there.
+        let places = self.names.iter_mut().skip(self.name_count);
+        let inside = tunnel.names().iter().zip(places);
+        inside.for_each(|(name, place)| *place = name);
+    }
+
+    /// The follower has seen its last byte: what it still holds is told.
+    fn end(&mut self, transport: Transport, heard: &mut dyn FnMut(Heard<'_>)) {
+        if let Some(mut follower) = self.follower.take() {
+            let (ja4, details) = (&mut self.ja4, &mut self.details);
+            let at = Time::default();
+            follower.end(&mut Context { at, transport, ja4, details, heard });
+        }
+    }
+
+    fn leave(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
         self.standing = Standing::Left;
         // One bad datagram must not hide the questions and answers that follow it.
         if !matches!(self.follower, Some(Follower::Dns(_))) {
-            self.follower = None;
+            self.end(fed.heads.transport, heard);
         }
         let innermost = self.name_count.saturating_sub(1);
         let protocol = self.names.get(innermost).copied().unwrap_or(self.protocol.name);
-        heard(Heard::Left { protocol, side });
+        heard(Heard::Left { protocol, side: fed.side });
     }
 
     fn become_next(&mut self, next: Next) {
         let (name, follower) = match next {
-            Next::Tls => ("tls", Follower::Tls(Records::default())),
+            Next::Tls => ("tls", Follower::Tls(Box::<Records>::default())),
             Next::Websocket => ("websocket", Follower::Websocket(Frames::default())),
-            // Nothing else is looked for inside a tunnel.
-            Next::Tunnel => ("tls", Follower::Tunnel(Tunnel::default())),
+            Next::Tunnel => {
+                self.follower = None;
+                self.tunnel = (self.depth < DEPTH_MAX).then(|| Tunnel::at_depth(self.depth + 1));
+                return;
+            }
         };
         self.nested = Nested::Awaited(name);
         self.follower = Some(follower);

@@ -290,7 +290,8 @@ fn no_bytes_panic_and_left_is_said_once() {
             }
             let _ = recognizer.grammar();
             if random.below(16) == 0 {
-                recognizer.gap(side);
+                let lost = [0, 1, 1000][random.below(3)];
+                recognizer.gap(side, lost);
             }
         }
         recognizer.end(heads(b"", b"", Side::Originator, transport), &mut |_| {});

@@ -203,7 +203,8 @@ mod tests {
         ]);
         story.is_confirmed("socks");
         assert_eq!(story.left, None);
-        assert_eq!(story.grammars[4], Grammar::Unchecked);
+        // A bare line is no HTTP, and nothing else claims it.
+        assert_eq!(story.grammars[4], Grammar::None);
         Story::of(&[client(b"\x04\x01\0\x50\x0a\0\0\x05\0"), server(b"\0\x5a\0\0\0\0\0\0")])
             .is_confirmed("socks");
     }

@@ -136,6 +136,11 @@ impl Teller {
         self.story.grammars.push(self.recognizer.grammar());
     }
 
+    /// So many bytes were not captured.
+    pub(super) fn lose(&mut self, side: Side, lost: u32) {
+        self.recognizer.gap(side, lost);
+    }
+
     fn segment(&mut self, side: Side, bytes: &[u8]) {
         self.first = self.first.or(Some(side));
         keep(&mut self.kept[side as usize], self.transport, bytes);

@@ -1,0 +1,95 @@
+//! What the first certificate of a TLS Certificate message says: RFC 5246, section 7.4.2; RFC 5280.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::Write;
+use core::net::Ipv6Addr;
+
+use observation::{Certificate, Time};
+use x509_cert::certificate::{CertificateInner, Raw, TbsCertificateInner};
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+
+use super::client_hello::Fields;
+use super::details::shown;
+
+/// Reads the body of the message, whose end may be missing. `None` where the first certificate is
+/// not whole, or none.
+pub(super) fn first(message: &[u8]) -> Option<Certificate<'static>> {
+    let mut fields = Fields(message);
+    fields.take(LENGTH_BYTES)?;
+    let first = sized(&mut fields)?;
+    let mut chain_count = 1_u8;
+    while sized(&mut fields).is_some() {
+        chain_count = chain_count.saturating_add(1);
+    }
+    // Whoever signs his own certificates keeps no rules: nothing is asked that is not needed.
+    let certificate = CertificateInner::<Raw>::from_der(first).ok()?;
+    let certificate = certificate.tbs_certificate();
+    let validity = certificate.validity();
+    Some(Certificate {
+        subject: Cow::Owned(name(certificate.subject())),
+        issuer: Cow::Owned(name(certificate.issuer())),
+        not_before: time(validity.not_before),
+        not_after: time(validity.not_after),
+        names: names(certificate),
+        chain_count,
+    })
+}
+
+/// A field behind its length in three bytes.
+fn sized<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
+    let [a, b, c] = *fields.take(LENGTH_BYTES)?.first_chunk()?;
+    fields.take(u32::from_be_bytes([0, a, b, c]) as usize)
+}
+
+fn time(time: x509_cert::time::Time) -> Time {
+    Time(time.to_unix_duration().as_secs().saturating_mul(1_000_000_000))
+}
+
+fn name(name: &Name) -> String {
+    let mut text = Bounded(String::new());
+    // Writing fails where the bound is reached; what was written stands.
+    let _ = write!(text, "{name}");
+    shown(text.0.as_bytes())
+}
+
+fn names(certificate: &TbsCertificateInner<Raw>) -> Vec<Cow<'static, str>> {
+    let Ok(Some((_, SubjectAltName(names)))) = certificate.get_extension::<SubjectAltName>() else {
+        return Vec::new();
+    };
+    names.iter().filter_map(alternative).take(NAME_COUNT_MAX).map(Cow::Owned).collect()
+}
+
+fn alternative(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => Some(shown(name.as_bytes())),
+        GeneralName::UniformResourceIdentifier(name) => Some(shown(name.as_bytes())),
+        GeneralName::IpAddress(octets) => match octets.as_bytes() {
+            [a, b, c, d] => Some(format!("{a}.{b}.{c}.{d}")),
+            octets => octets.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets).to_string()),
+        },
+        _ => None,
+    }
+}
+
+/// Text that takes no more than its bound.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        if self.0.len() + text.len() > TEXT_BYTES_MAX {
+            return Err(core::fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
+const LENGTH_BYTES: usize = 3;
+const NAME_COUNT_MAX: usize = 16;
+const TEXT_BYTES_MAX: usize = 256;
