@@ -8,6 +8,7 @@ use observation::{DetailKind, Side};
 
 use super::Heard;
 use super::follow::Context;
+use super::words::{is_one_of, word};
 
 /// Hashes of what was told.
 #[derive(Debug, Default)]
@@ -30,6 +31,16 @@ impl Context<'_> {
         told.push(hash);
         let value = shown(value);
         (self.heard)(Heard::Detail { protocol, kind, side, value: &value });
+    }
+}
+
+impl Context<'_> {
+    /// Tells a client's command: its word, and with it an address, a name or a path, never a
+    /// password.
+    pub(super) fn command(&mut self, protocol: &'static str, line: &[u8]) {
+        let verb = word(line);
+        let told = if is_one_of(verb, TELLING) { line.trim_ascii_end() } else { verb };
+        self.detail(protocol, DetailKind::Command, Side::Originator, told);
     }
 }
 
@@ -56,6 +67,11 @@ pub(super) fn shown(value: &[u8]) -> String {
     shown
 }
 
+/// Commands of SMTP and FTP whose parameters are told too.
+const TELLING: &[&[u8]] = &[
+    b"HELO", b"EHLO", b"LHLO", b"MAIL", b"RCPT", b"USER", b"RETR", b"STOR", b"APPE", b"DELE",
+    b"CWD", b"SITE",
+];
 const DETAIL_COUNT_MAX: usize = 64;
 const VALUE_BYTES_MAX: usize = 256;
 const ESCAPE_BYTES: usize = 4;

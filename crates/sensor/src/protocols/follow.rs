@@ -159,6 +159,8 @@ followers! {
     Postgresql(super::postgresql::Messages),
     Quic(super::quic_initial::Initials),
     Redis(Lines<super::redis::Dialogue>),
+    Rtsp(Lines<super::messages::Messages<super::rtsp::Rtsp>>),
+    Sip(super::sip::Conversation),
     Smtp(Lines<super::smtp::Dialogue>),
     Socks(super::socks::Handshake),
     Ssh(super::ssh::Conversation),
@@ -167,5 +169,6 @@ followers! {
     Telnet(super::telnet::Terminal),
     Tls(Box<super::tls::Records>),
     Websocket(super::websocket::Frames),
+    Xmpp(super::xmpp::Stanzas),
     Zookeeper(Lines<super::zookeeper::Exchange>),
 }

@@ -65,9 +65,15 @@ enum Asked {
 }
 
 impl Talk for Dialogue {
-    fn line(&mut self, side: Side, line: &[u8], _: &mut Context<'_>) -> Step {
+    fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         match side {
-            Side::Originator => self.command(line),
+            Side::Originator => {
+                let step = self.command(line);
+                if step == Step::Obeys {
+                    context.command("ftp", without_interrupt(line));
+                }
+                step
+            }
             Side::Responder => self.reply(line),
         }
     }
@@ -179,6 +185,8 @@ mod tests {
         ]);
         story.is_confirmed("ftp");
         story.is_obeyed_after(1);
+        let told = ["\"USER anonymous\"", "\"PASS\"", "\"PWD\""];
+        assert!(story.facts.iter().zip(told).all(|(fact, told)| fact.contains(told)), "{story:?}");
     }
 
     #[test]

@@ -90,12 +90,19 @@ impl Talk for Dialogue {
         }
     }
 
-    fn line(&mut self, side: Side, line: &[u8], _: &mut Context<'_>) -> Step {
+    fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         let continues = *self.sides.of(side) != Literal::None;
         *self.sides.of_mut(side) = literal_at_end(line);
         let step = match side {
             _ if continues => Step::Obeys,
-            Side::Originator => self.command(line),
+            Side::Originator => {
+                let step = self.command(line);
+                let command = word(split_word(line).1);
+                if step == Step::Obeys && is_one_of(command, COMMANDS) {
+                    context.command("imap", command);
+                }
+                step
+            }
             Side::Responder => self.response(line),
         };
         // Nothing can be counted behind a line that was too long to keep.

@@ -1,6 +1,6 @@
 //! IRC, by the client's registration and the server's prefixed replies: RFC 2812; then by message.
 
-use observation::Side;
+use observation::{DetailKind, Side};
 
 use super::follow::{Context, Follower, Step};
 use super::lines::{Lines, Talk};
@@ -101,7 +101,7 @@ fn without_prefix(line: &[u8]) -> Option<&[u8]> {
 pub(super) struct Dialogue;
 
 impl Talk for Dialogue {
-    fn line(&mut self, side: Side, line: &[u8], _: &mut Context<'_>) -> Step {
+    fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         if line.is_empty() {
             return Step::Obeys;
         }
@@ -109,6 +109,9 @@ impl Talk for Dialogue {
         let numeric = command.len() == 3 && command.iter().all(u8::is_ascii_digit);
         let fits = is_one_of(command, COMMANDS)
             || side == Side::Responder && (numeric || is_one_of(command, SERVER_COMMANDS));
+        if fits && side == Side::Originator {
+            tell(line, context);
+        }
         if fits { Step::Obeys } else { Step::Left }
     }
 
@@ -125,6 +128,22 @@ impl Talk for Dialogue {
             || side == Side::Responder
                 && (numeric || first_word(command, SERVER_COMMANDS).possible());
         if fits { Step::Obeys } else { Step::Left }
+    }
+}
+
+/// Nick, user and channels, as the client gives them.
+fn tell(line: &[u8], context: &mut Context<'_>) {
+    let (verb, parameters) = split_word(without_prefix(line).unwrap_or_default());
+    let first = word(parameters);
+    let is = |name: &[u8]| verb.eq_ignore_ascii_case(name);
+    if is(b"JOIN") {
+        for channel in first.split(|byte| *byte == b',') {
+            context.detail("irc", DetailKind::Channel, Side::Originator, channel);
+        }
+    } else if is(b"NICK") || is(b"USER") {
+        let kind = if is(b"NICK") { DetailKind::Nick } else { DetailKind::User };
+        let name = first.strip_prefix(b":").unwrap_or(first);
+        context.detail("irc", kind, Side::Originator, name);
     }
 }
 
@@ -204,10 +223,13 @@ mod tests {
         let story = Story::of(&[
             client(b"NICK bot\r\nUSER bot 0 * :bot\r\n"),
             server(b":irc.example.com 001 bot :Welcome\r\nPING :1\r\n"),
-            client(b"PONG :1\r\nJOIN #a\r\n"),
+            client(b"PONG :1\r\nJOIN #a,#b key\r\n"),
         ]);
         story.is_confirmed("irc");
         story.is_obeyed_after(0);
+        let told = ["Nick", "User", "Channel, side: Originator, value: \"#a\"", "\"#b\""];
+        assert_eq!(story.facts.len(), told.len());
+        assert!(story.facts.iter().zip(told).all(|(fact, told)| fact.contains(told)), "{story:?}");
     }
 
     #[test]

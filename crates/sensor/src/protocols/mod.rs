@@ -14,6 +14,7 @@ mod follow;
 mod framed;
 mod frames;
 mod lines;
+mod messages;
 mod recognizer;
 mod registry;
 mod words;

@@ -78,7 +78,7 @@ enum Client {
 }
 
 impl Talk for Dialogue {
-    fn line(&mut self, side: Side, line: &[u8], _: &mut Context<'_>) -> Step {
+    fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         match (side, self.client, self.server) {
             (Side::Responder, _, Server::Listing) => {
                 if line == b"." {
@@ -92,7 +92,13 @@ impl Talk for Dialogue {
                 self.asked.push_back(Asked::Auth);
                 if is_base64(line) { Step::Obeys } else { Step::Left }
             }
-            (Side::Originator, Client::Command, _) => self.command(line),
+            (Side::Originator, Client::Command, _) => {
+                let step = self.command(line);
+                if step == Step::Obeys {
+                    context.command("pop3", line);
+                }
+                step
+            }
         }
     }
 

@@ -88,9 +88,16 @@ impl Talk for Dialogue {
         }
     }
 
-    fn line(&mut self, side: Side, line: &[u8], _: &mut Context<'_>) -> Step {
+    fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step {
         match side {
-            Side::Originator => self.command(line),
+            Side::Originator => {
+                let is_command = self.client == Client::Command;
+                let step = self.command(line);
+                if is_command && step == Step::Obeys {
+                    context.command("smtp", line);
+                }
+                step
+            }
             Side::Responder => self.reply(line),
         }
     }

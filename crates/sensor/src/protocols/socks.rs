@@ -1,11 +1,15 @@
 //! SOCKS, by the client's greeting and the server's choice: RFC 1928, RFC 1929, SOCKS 4 and 4a;
-//! then
-//! up to the point where the tunnel begins.
+//! then up to the point where the tunnel begins.
 
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
-use observation::Side;
+use observation::{DetailKind, Side};
 
+use super::client_hello::Fields;
+use super::details::shown;
 use super::follow::{Context, Follow, Follower, Next, Step};
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, two_sided};
@@ -95,6 +99,15 @@ pub(super) struct Handshake {
     /// How much of `sent` has been read, and how many of the server's messages.
     stage: Stage,
     received: Vec<u8>,
+    login: Login,
+}
+
+/// Whether the client has sent a name and a password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Login {
+    #[default]
+    None,
+    Password,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +120,7 @@ enum Stage {
 }
 
 impl Follow for Handshake {
-    fn feed(&mut self, side: Side, bytes: &[u8], _: &mut Context<'_>) -> Step {
+    fn feed(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
         if self.stage == Stage::Lost {
             return Step::Unchecked;
         }
@@ -123,7 +136,13 @@ impl Follow for Handshake {
             match self.answered() {
                 Answer::Open => {}
                 Answer::Done => self.received.clear(),
-                Answer::Tunnel => return Step::Becomes(Next::Tunnel, bytes.len() - index - 1),
+                Answer::Tunnel => {
+                    if let Some(target) = self.target() {
+                        let side = side.other();
+                        context.detail("socks", DetailKind::Target, side, target.as_bytes());
+                    }
+                    return Step::Becomes(Next::Tunnel, bytes.len() - index - 1);
+                }
                 Answer::Wrong => return Step::Left,
             }
         }
@@ -154,7 +173,10 @@ impl Handshake {
             },
             (Stage::Greeting, [5]) | (Stage::Password, [1]) => Answer::Open,
             (Stage::Greeting, [5, 0]) => self.next(Stage::Request),
-            (Stage::Greeting, [5, 2]) => self.next(Stage::Password),
+            (Stage::Greeting, [5, 2]) => {
+                self.login = Login::Password;
+                self.next(Stage::Password)
+            }
             (Stage::Greeting, [5, _]) => self.next(Stage::Lost),
             (Stage::Password, [1, _]) => self.next(Stage::Request),
             (Stage::Request, [5] | [5, 0..=8] | [5, 0..=8, 0]) => Answer::Open,
@@ -174,6 +196,38 @@ impl Handshake {
             }
             _ => Answer::Wrong,
         }
+    }
+
+    /// What the client asks to be connected to.
+    fn target(&self) -> Option<String> {
+        let mut fields = Fields(&self.sent);
+        if fields.byte()? == 4 {
+            fields.byte()?;
+            let port = fields.short()?;
+            let address = *fields.take(4)?.first_chunk::<4>()?;
+            let mut texts = fields.0.split(|byte| *byte == 0);
+            texts.next()?;
+            // 4a: an address that cannot be stands for a name behind the user's.
+            return match (address, texts.next()) {
+                ([0, 0, 0, last], Some(name)) if last != 0 => {
+                    Some(format!("{}:{port}", shown(name)))
+                }
+                ([a, b, c, d], _) => Some(format!("{a}.{b}.{c}.{d}:{port}")),
+            };
+        }
+        fields.sized_by_byte()?;
+        if self.login == Login::Password {
+            fields.byte()?;
+            fields.sized_by_byte()?;
+            fields.sized_by_byte()?;
+        }
+        fields.take(3)?;
+        let host = match fields.byte()? {
+            1 => Ipv4Addr::from(*fields.take(4)?.first_chunk::<4>()?).to_string(),
+            4 => format!("[{}]", Ipv6Addr::from(*fields.take(16)?.first_chunk::<16>()?)),
+            _ => shown(fields.sized_by_byte()?),
+        };
+        Some(format!("{host}:{}", fields.short()?))
     }
 
     fn next(&mut self, stage: Stage) -> Answer {
@@ -207,6 +261,30 @@ mod tests {
         assert_eq!(story.grammars[4], Grammar::None);
         Story::of(&[client(b"\x04\x01\0\x50\x0a\0\0\x05\0"), server(b"\0\x5a\0\0\0\0\0\0")])
             .is_confirmed("socks");
+    }
+
+    #[test]
+    fn the_target_is_told_and_the_stream_inside_identified() {
+        let inside = [client(b"GET / HTTP/1.0\r\n\r\n"), server(b"HTTP/1.0 200 OK\r\n\r\n")];
+        let opening = [
+            client(b"\x05\x02\0\x02"),
+            server(b"\x05\x02"),
+            client(b"\x01\x01u\x02pw"),
+            server(b"\x01\0"),
+            client(b"\x05\x01\0\x03\x06c2.exa\0\x50"),
+            server(b"\x05\0\0\x01\0\0\0\0\0\0"),
+        ];
+        let story = Story::of(&[&opening[..], &inside].concat());
+        assert_eq!(story.names, ["socks", "http"]);
+        assert!(story.facts[0].contains(r#"Target, side: Originator, value: "c2.exa:80""#));
+        assert_eq!(story.grammars[7], Grammar::Obeyed);
+        Story::of(&[&opening[..], &inside, &[client(b"uid=0(root)\n")]].concat())
+            .is_left_by_client();
+
+        let four = [client(b"\x04\x01\0\x50\0\0\0\x01u\0c2.exa\0"), server(b"\0\x5a\0\0\0\0\0\0")];
+        assert!(Story::of(&four).facts[0].contains("\"c2.exa:80\""));
+        let four = [client(b"\x04\x01\0\x50\x0a\0\0\x05u\0"), server(b"\0\x5a\0\0\0\0\0\0")];
+        assert!(Story::of(&four).facts[0].contains("\"10.0.0.5:80\""));
     }
 
     #[test]

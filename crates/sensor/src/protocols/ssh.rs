@@ -1,6 +1,11 @@
 //! SSH, by its identification string: RFC 4253, section 4.2; then by its packets, section 6.
 
-use observation::Side;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use observation::{DetailKind, Side};
+
+use super::client_hello::Fields;
 
 use super::follow::{Both, Context, Follow, Follower, Step};
 use super::registry::{FirstBytes, Protocol, Transports};
@@ -41,6 +46,8 @@ struct Direction {
     header: [u8; HEADER_BYTES],
     ciphertext: Ciphertext,
     packets: u32,
+    /// The identification string, then the body of KEXINIT, as long as they are needed.
+    kept: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,16 +62,18 @@ enum Stage {
 }
 
 impl Follow for Conversation {
-    fn feed(&mut self, side: Side, mut bytes: &[u8], _: &mut Context<'_>) -> Step {
-        let direction = self.sides.of_mut(side);
+    fn feed(&mut self, side: Side, mut bytes: &[u8], context: &mut Context<'_>) -> Step {
         while let [byte, rest @ ..] = bytes {
+            let direction = self.sides.of_mut(side);
             let step = match direction.stage {
-                Stage::Banner => direction.banner(*byte),
+                Stage::Banner => direction.banner(*byte, side, context),
                 Stage::Header => direction.header(*byte),
                 Stage::Body(left) => {
                     let taken = (left as usize).min(bytes.len());
+                    direction.keep(bytes.get(..taken).unwrap_or_default());
                     bytes = bytes.get(taken..).unwrap_or_default();
                     direction.body(left - u32::try_from(taken).unwrap_or(left));
+                    self.agree(side, context);
                     continue;
                 }
                 Stage::Encrypted => return direction.ciphertext.feed(bytes),
@@ -87,8 +96,71 @@ impl Follow for Conversation {
     }
 }
 
+impl Conversation {
+    /// A packet in the clear may have ended: with both KEXINITs the algorithms are known, with both
+    /// NEWKEYS the handshake is done.
+    fn agree(&mut self, side: Side, context: &mut Context<'_>) {
+        let (client, server) = (self.sides.of(Side::Originator), self.sides.of(Side::Responder));
+        if client.has_kexinit() && server.has_kexinit() {
+            let agreed = agreement(&client.kept, &server.kept);
+            context.detail("ssh", DetailKind::Agreement, side, agreed.as_bytes());
+            self.sides.of_mut(Side::Originator).kept = Vec::new();
+            self.sides.of_mut(Side::Responder).kept = Vec::new();
+        } else if client.stage == Stage::Encrypted && server.stage == Stage::Encrypted {
+            context.detail("ssh", DetailKind::Handshake, side, b"newkeys");
+        }
+    }
+}
+
+/// The first of the client's algorithms for key exchange, host key and cipher that the server has
+/// too: RFC 4253, section 7.1.
+fn agreement(client: &[u8], server: &[u8]) -> String {
+    let (mut client, mut server) = (Fields(client), Fields(server));
+    // The cookie.
+    client.take(COOKIE_BYTES);
+    server.take(COOKIE_BYTES);
+    let mut agreed = String::new();
+    for _ in 0..AGREED_COUNT {
+        let (Some(wanted), Some(known)) = (names(&mut client), names(&mut server)) else { break };
+        let is_comma = |byte: &u8| *byte == b',';
+        let first = wanted.split(is_comma).find(|name| known.split(is_comma).any(|it| it == *name));
+        if !agreed.is_empty() {
+            agreed.push(',');
+        }
+        agreed.push_str(&String::from_utf8_lossy(first.unwrap_or_default()));
+    }
+    agreed
+}
+
+/// A name-list: RFC 4251, section 5.
+fn names<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
+    let length = u32::from_be_bytes(*fields.take(4)?.first_chunk()?);
+    fields.take(length as usize)
+}
+
 impl Direction {
-    fn banner(&mut self, byte: u8) -> Step {
+    /// Whether its KEXINIT has come, and is still here.
+    fn has_kexinit(&self) -> bool {
+        let begun = matches!(self.stage, Stage::Header | Stage::Body(_) | Stage::Encrypted);
+        begun && self.packets > 0 && self.kexinit_left() == 0 && !self.kept.is_empty()
+    }
+
+    const fn kexinit_left(&self) -> u32 {
+        match self.stage {
+            Stage::Body(left) if self.packets == 1 => left,
+            _ => 0,
+        }
+    }
+
+    /// Keeps the body of the first packet, as far as it is needed.
+    fn keep(&mut self, body: &[u8]) {
+        if self.packets == 1 {
+            let room = KEXINIT_BYTES_MAX.saturating_sub(self.kept.len());
+            self.kept.extend_from_slice(body.get(..room).unwrap_or(body));
+        }
+    }
+
+    fn banner(&mut self, byte: u8, side: Side, context: &mut Context<'_>) -> Step {
         let at = self.count as usize;
         self.count += 1;
         if BANNER.get(at).is_some_and(|expected| *expected != byte)
@@ -100,6 +172,10 @@ impl Direction {
         if byte == b'\n' {
             self.stage = Stage::Header;
             self.count = 0;
+            context.detail("ssh", DetailKind::Software, side, self.kept.trim_ascii_end());
+            self.kept.clear();
+        } else {
+            self.kept.push(byte);
         }
         Step::Obeys
     }
@@ -174,12 +250,19 @@ const HEADER_BYTES: usize = 6;
 const PACKET_BYTES_MAX: u32 = 256 * 1024;
 const KEXINIT: u8 = 20;
 const NEWKEYS: u8 = 21;
+const COOKIE_BYTES: usize = 16;
+/// Key exchange, host key, cipher towards the server.
+const AGREED_COUNT: usize = 3;
+/// What is longer holds what comes behind the first three lists.
+const KEXINIT_BYTES_MAX: usize = 4096;
 const USERAUTH: u8 = 50;
 const PRINTABLE_RUN_MAX: u32 = 32;
 const CIPHERTEXT_LOOK_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use observation::Side;
 
     use crate::protocols::story::{Story, Turn, client, server};
@@ -205,6 +288,41 @@ mod tests {
         ]);
         story.is_confirmed("ssh");
         story.is_obeyed_after(0);
+    }
+
+    fn kexinit(lists: [&str; 3]) -> Vec<u8> {
+        let mut body = b"\x14".to_vec();
+        body.extend_from_slice(&[7; 16]);
+        for list in lists {
+            body.extend_from_slice(&u32::try_from(list.len()).unwrap().to_be_bytes());
+            body.extend_from_slice(list.as_bytes());
+        }
+        body.extend_from_slice(&[0; 40]);
+        let length = u32::try_from(body.len() + 1 + 4).unwrap();
+        [&length.to_be_bytes()[..], &[4], &body, &[0; 4]].concat()
+    }
+
+    #[test]
+    fn what_both_sides_agree_on_is_told() {
+        let [server_banner, client_banner] = BANNERS;
+        let asks = kexinit(["curve25519-sha256,ecdh", "ssh-ed25519", "aes128-ctr,aes256-ctr"]);
+        let offers = kexinit(["ecdh", "rsa,ssh-ed25519", "aes256-ctr"]);
+        let story = Story::of(&[
+            server_banner,
+            client_banner,
+            (Side::Responder, &offers),
+            (Side::Originator, &asks),
+            server(NEWKEYS),
+            client(NEWKEYS),
+        ]);
+        let told = [
+            "Software, side: Responder, value: \"SSH-2.0-OpenSSH_9.2\"",
+            "Software, side: Originator, value: \"SSH-2.0-dropbear\"",
+            "Agreement, side: Originator, value: \"ecdh,ssh-ed25519,aes256-ctr\"",
+            "Handshake, side: Originator, value: \"newkeys\"",
+        ];
+        assert_eq!(story.facts.len(), told.len(), "{story:?}");
+        assert!(story.facts.iter().zip(told).all(|(fact, told)| fact.contains(told)), "{story:?}");
     }
 
     #[test]

@@ -96,6 +96,12 @@ impl Story {
         assert!(self.grammars[index..].iter().all(|each| *each == Grammar::Obeyed), "{self:?}");
     }
 
+    /// The turns before `index` obey, and nothing is left.
+    pub(super) fn is_obeyed_until(&self, index: usize) {
+        assert_eq!(self.left, None, "{self:?}");
+        assert!(self.grammars[..index].iter().all(|each| *each == Grammar::Obeyed), "{self:?}");
+    }
+
     pub(super) fn is_left_by_client(&self) {
         assert_eq!(self.left, Some(Side::Originator), "{self:?}");
         assert_eq!(self.grammars.last(), Some(&Grammar::Left));

@@ -2,7 +2,7 @@
 
 use observation::Side;
 
-use super::follow::{Both, Context, Follow, Step};
+use super::follow::{Both, Context, Follow, Skipped, Step};
 
 /// Both directions' frames.
 #[derive(Debug, Default)]
@@ -50,6 +50,17 @@ impl Follow for Frames {
             }
         }
         Step::Obeys
+    }
+
+    fn skip(&mut self, side: Side, count: u64) -> Skipped {
+        let stage = &mut self.sides.of_mut(side).stage;
+        match *stage {
+            Stage::Payload(left) if count < left => {
+                *stage = Stage::Payload(left - count);
+                Skipped::Yes
+            }
+            _ => Skipped::No,
+        }
     }
 
     fn gap(&mut self, side: Side) {
