@@ -14,8 +14,20 @@ use observation::{
     LocalSide, Side, Time, Transport,
 };
 
-const CONN: &str = r#"{"ts":1764338400.123456,"uid":"CXWv6p3arKYeMETxOg","id.orig_h":"172.18.0.5","id.orig_p":40512,"id.resp_h":"198.51.100.7","id.resp_p":443,"proto":"tcp","service":"ssl","duration":2.5,"orig_bytes":812,"resp_bytes":5100,"conn_state":"SF","local_orig":true,"local_resp":false,"missed_bytes":0,"history":"ShADadFf","orig_pkts":9,"orig_ip_bytes":1300,"resp_pkts":8,"resp_ip_bytes":5500,"community_id":"1:abc="}"#;
-const DNS: &str = r#"{"ts":1764338400.0,"uid":"CmES5u32sYpV7JYN","id.orig_h":"172.18.0.5","id.orig_p":33001,"id.resp_h":"10.96.0.10","id.resp_p":53,"proto":"udp","trans_id":7,"rtt":0.004,"query":"API.Vendor.example","qtype":1,"qtype_name":"A","rcode":0,"answers":["cdn.example","198.51.100.7"],"TTLs":[300.0,30.0]}"#;
+const CONN: &str = concat!(
+    r#"{"ts":1764338400.123456,"uid":"CXWv6p3arKYeMETxOg","id.orig_h":"172.18.0.5","#,
+    r#""id.orig_p":40512,"id.resp_h":"198.51.100.7","id.resp_p":443,"proto":"tcp","#,
+    r#""service":"ssl","duration":2.5,"orig_bytes":812,"resp_bytes":5100,"conn_state":"SF","#,
+    r#""local_orig":true,"local_resp":false,"missed_bytes":0,"history":"ShADadFf","#,
+    r#""orig_pkts":9,"orig_ip_bytes":1300,"resp_pkts":8,"resp_ip_bytes":5500,"#,
+    r#""community_id":"1:abc="}"#,
+);
+const DNS: &str = concat!(
+    r#"{"ts":1764338400.0,"uid":"CmES5u32sYpV7JYN","id.orig_h":"172.18.0.5","#,
+    r#""id.orig_p":33001,"id.resp_h":"10.96.0.10","id.resp_p":53,"proto":"udp","#,
+    r#""trans_id":7,"rtt":0.004,"query":"API.Vendor.example","qtype":1,"qtype_name":"A","#,
+    r#""rcode":0,"answers":["cdn.example","198.51.100.7"],"TTLs":[300.0,30.0]}"#,
+);
 
 fn read(writing: Writing, lines: &str) -> (Vec<Seen>, Vec<Parsed>) {
     read_bytes(writing, lines.as_bytes())
@@ -108,9 +120,8 @@ fn columns_say_the_same_as_json() {
 fn a_lookup_opens_its_flow_and_is_told_when_it_is_answered() {
     let (seen, _) = read(Writing::Json, DNS);
     let [opened, said] = seen.as_slice() else { panic!("{seen:?}") };
-    assert!(
-        matches!(&opened.observation.fact, Fact::FlowOpened(fact) if fact.key.transport == Transport::Udp)
-    );
+    let Fact::FlowOpened(fact) = &opened.observation.fact else { panic!("{opened:?}") };
+    assert_eq!(fact.key.transport, Transport::Udp);
     assert_eq!(said.observation.at, Time(1_764_338_400_004_000_000));
     let Fact::Dns(dns) = &said.observation.fact else { panic!("{said:?}") };
     assert_eq!(
@@ -217,7 +228,10 @@ fn a_name_of_the_type_will_do() {
 
 #[test]
 fn http_and_tls_and_ssh_rows_say_what_their_protocol_said() {
-    let head = r#"{"ts":1764338400.0,"uid":"C1","id.orig_h":"10.0.0.1","id.orig_p":40000,"id.resp_h":"10.0.0.2","id.resp_p":8080"#;
+    let head = concat!(
+        r#"{"ts":1764338400.0,"uid":"C1","id.orig_h":"10.0.0.1","id.orig_p":40000,"#,
+        r#""id.resp_h":"10.0.0.2","id.resp_p":8080"#,
+    );
     let http = format!(
         r#"{head},"trans_depth":2,"method":"POST","host":"a.example","uri":"/x","version":"1.1","user_agent":"u","request_body_len":5,"response_body_len":7,"status_code":200,"resp_mime_types":["text/html"]}}"#
     );

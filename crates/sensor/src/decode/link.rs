@@ -1,5 +1,6 @@
 //! Link layers: Ethernet with 802.1Q and 802.1ad tags, BSD loopback, PPP and Cisco's HDLC,
-//! Linux cooked capture (LINKTYPE 0, 1, 9, 50, 104, 108, 113, 276 of the tcpdump registry) and raw IP.
+//! Linux cooked capture (LINKTYPE 0, 1, 9, 50, 104, 108, 113, 276 of the tcpdump registry) and
+//! raw IP.
 
 use super::ip::{self, Ip};
 use super::{be16, be32};

@@ -1,5 +1,6 @@
 //! DNSCrypt, by the query for a resolver's certificate, or by the resolver's magic number before
-//! what it encrypted: the DNSCrypt protocol, version 2, sections 4 and 7 (draft-denis-dprive-dnscrypt).
+//! what it encrypted: the DNSCrypt protocol, version 2, sections 4 and 7
+//! (draft-denis-dprive-dnscrypt).
 
 use observation::Side;
 

@@ -51,7 +51,8 @@ fn is_v1(kind: u8, bytes: &[u8]) -> bool {
 }
 
 const fn is_v2(kind: u8) -> bool {
-    matches!(kind, 1..=3 | 25..=40 | 64..=73 | 95..=103 | 128..=179 | 200 | 201 | 211 | 212 | 231..=236)
+    let of_sessions = matches!(kind, 1..=3 | 25..=40 | 64..=73 | 95..=103 | 128..=179);
+    of_sessions || matches!(kind, 200 | 201 | 211 | 212 | 231..=236)
 }
 
 const V1_HEADER_BYTES: usize = 8;

@@ -56,7 +56,7 @@ mod tests {
     use crate::protocols::story::{Story, client};
 
     const HELLO: &[u8; 40] =
-        b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0127.0.0.1:9001\0\0";
+        b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\x00127.0.0.1:9001\0\0";
 
     #[test]
     fn a_node_and_its_address_are_raft() {

@@ -1,5 +1,6 @@
 //! The remote shell and remote execution of 4.2BSD: a port for the error stream, two names and a
-//! command, each ended by a zero byte; answered by a zero byte or by a complaint. rcmd(3), rexecd(8).
+//! command, each ended by a zero byte; answered by a zero byte or by a complaint: rcmd(3),
+//! rexecd(8).
 
 use observation::Side;
 
@@ -29,8 +30,8 @@ fn probe(heads: Heads<'_>) -> Verdict {
     }
 }
 
-/// Whether `head` begins with `count` fields that end in zeros: the first of them is `is_first`, the
-/// others are text, and not empty.
+/// Whether `head` begins with `count` fields that end in zeros: the first of them is `is_first`,
+/// the others are text, and not empty.
 pub(super) fn fields(head: &[u8], count: usize, is_first: impl Fn(&[u8]) -> bool) -> Fit {
     let mut whole = 0;
     for field in head.splitn(count + 1, |byte| *byte == 0) {
