@@ -4,7 +4,7 @@ use engine::{AlertUpdate, Engine, Level, Limits};
 use observation::{ContainerState, LocalSide, Network, PortId, SocketTuple, Transport};
 use observation::{Fact, SourceKind};
 
-use crate::table::{FAR, Mask, client, literal};
+use crate::table::{FAR, Mask, Stdin, client, literal};
 use crate::talk::Talk;
 use crate::world::{Box_, PACKETS, RUNTIME, SOCKETS, START_MS, Told, World, at_ms, words};
 
@@ -89,7 +89,7 @@ fn updates(facts: &[Told]) -> Vec<AlertUpdate> {
 #[test]
 fn a_late_description_adopts_the_alert_under_its_id() {
     let mut world = World::new();
-    let (it, mut talk) = client(&mut world, Mask::Masked, true);
+    let (it, mut talk) = client(&mut world, Mask::Masked, Stdin::Open);
     world.talk(obey(&mut talk));
     let mut facts = world.merged();
     let (runtime, mut rest): (Vec<_>, Vec<_>) =
@@ -290,7 +290,7 @@ fn a_container_that_shares_no_network_any_more_does_not_blur_who_it_was() {
 #[test]
 fn the_socket_of_the_runtimes_resolver_at_a_containers_veth_excuses_nobody() {
     let mut world = World::new();
-    let (it, mut talk) = client(&mut world, Mask::Masked, true);
+    let (it, mut talk) = client(&mut world, Mask::Masked, Stdin::Open);
     let local = talk.key.originator;
     let tuple = SocketTuple {
         cookie: 999,

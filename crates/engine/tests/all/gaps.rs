@@ -2,14 +2,14 @@
 
 use engine::Level;
 
-use crate::table::{FAR, Mask, client};
+use crate::table::{FAR, Mask, Stdin, client};
 use crate::talk::Talk;
 use crate::world::{Box_, START_MS, World};
 
 /// The level of a conversation of a masked throw-away container.
 fn by_hand(speak: impl Fn(&mut Talk)) -> Level {
     let mut world = World::new();
-    let (_, mut talk) = client(&mut world, Mask::Masked, true);
+    let (_, mut talk) = client(&mut world, Mask::Masked, Stdin::Open);
     speak(&mut talk);
     world.talk(talk.end());
     worst(&world)

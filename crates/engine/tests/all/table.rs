@@ -18,16 +18,23 @@ pub(crate) enum Mask {
     Masked,
 }
 
+/// Whether it was started with `-i`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stdin {
+    Open,
+    Closed,
+}
+
 const BOTH: [Mask; 2] = [Mask::Open, Mask::Masked];
 
 /// A throw-away container that goes to the far end at 250 ms, with the port.
-pub(crate) fn client(world: &mut World, mask: Mask, interactive: bool) -> (Box_, Talk) {
+pub(crate) fn client(world: &mut World, mask: Mask, stdin: Stdin) -> (Box_, Talk) {
     let (command, port) = match mask {
         Mask::Open => ("telnet c2.example.com 4444", 4444),
         Mask::Masked => ("/opt/healthd -", 7070),
     };
     let mut it = Box_::throw_away(2, command);
-    it.privilege.open_stdin = interactive;
+    it.privilege.open_stdin = stdin == Stdin::Open;
     world.start(&it);
     let ms = START_MS + 250;
     if mask == Mask::Open {
@@ -46,7 +53,7 @@ fn level_of(world: &World) -> Level {
 fn high(name: &str, speak: impl Fn(&mut Talk)) {
     for mask in BOTH {
         let mut world = World::new();
-        let (it, mut talk) = client(&mut world, mask, true);
+        let (it, mut talk) = client(&mut world, mask, Stdin::Open);
         speak(&mut talk);
         let ended = talk.now_ms + 5;
         world.talk(talk.end());
@@ -59,7 +66,7 @@ fn high(name: &str, speak: impl Fn(&mut Talk)) {
 }
 
 pub(crate) fn literal(world: &mut World, mask: Mask) {
-    let (it, mut talk) = client(world, mask, false);
+    let (it, mut talk) = client(world, mask, Stdin::Closed);
     talk.far(2, "id; uname -a\n");
     world.talk(talk.end());
     world.exit(&it, START_MS + 270, 0);
@@ -93,19 +100,19 @@ fn an_interactive_session_is_high_at_its_first_answer() {
 
 #[test]
 fn an_accepted_silence_depends_on_who_waits() {
-    let verdict = |mask, interactive, held: u64| {
+    let verdict = |mask, stdin, held: u64| {
         let mut world = World::new();
-        let (it, mut talk) = client(&mut world, mask, interactive);
+        let (it, mut talk) = client(&mut world, mask, stdin);
         talk.wait(held);
         let ended = talk.now_ms + 5;
         world.talk(talk.end());
         world.exit(&it, ended, 0);
         world.alert().level
     };
-    assert_eq!(verdict(Mask::Open, true, 12_000), Level::Medium);
-    assert_eq!(verdict(Mask::Masked, true, 12_000), Level::Medium);
-    assert_eq!(verdict(Mask::Open, false, 2), Level::Medium);
-    assert_eq!(verdict(Mask::Masked, false, 2), Level::Low);
+    assert_eq!(verdict(Mask::Open, Stdin::Open, 12_000), Level::Medium);
+    assert_eq!(verdict(Mask::Masked, Stdin::Open, 12_000), Level::Medium);
+    assert_eq!(verdict(Mask::Open, Stdin::Closed, 2), Level::Medium);
+    assert_eq!(verdict(Mask::Masked, Stdin::Closed, 2), Level::Low);
 }
 
 #[test]
@@ -279,7 +286,7 @@ fn exec_in_a_container_that_has_run_for_long_is_high() {
 fn an_obeyed_grammar_is_below_medium_whoever_speaks_it() {
     for (mask, at_most) in [(Mask::Open, Level::Low), (Mask::Masked, Level::Info)] {
         let mut world = World::new();
-        let (_, mut talk) = client(&mut world, mask, true);
+        let (_, mut talk) = client(&mut world, mask, Stdin::Open);
         talk.say(Side::Responder, 3, "220 mail.example.com ESMTP\r\n", Grammar::Obeyed);
         talk.say(Side::Originator, 900, "HELO shop\r\n", Grammar::Obeyed);
         talk.say(Side::Responder, 3, "250 mail\r\n", Grammar::Obeyed);
@@ -293,7 +300,7 @@ fn an_obeyed_grammar_is_below_medium_whoever_speaks_it() {
 #[test]
 fn a_banner_that_was_cut_in_two_is_explained_when_it_is_whole() {
     let mut world = World::new();
-    let (_, mut talk) = client(&mut world, Mask::Masked, true);
+    let (_, mut talk) = client(&mut world, Mask::Masked, Stdin::Open);
     talk.say(Side::Responder, 3, "22", Grammar::None);
     talk.say(Side::Responder, 400, "0 mail.example.com ESMTP\r\n", Grammar::Obeyed);
     talk.say(Side::Originator, 900, "HELO shop\r\n", Grammar::Obeyed);
@@ -327,7 +334,7 @@ fn a_probe_is_below_medium() {
 #[test]
 fn a_debugger_of_a_neighbour_is_below_medium() {
     let mut world = World::new();
-    let (_, mut talk) = client(&mut world, Mask::Open, true);
+    let (_, mut talk) = client(&mut world, Mask::Open, Stdin::Open);
     talk.say(Side::Responder, 3, "> /app/order.py(12)total()\n(Pdb) ", Grammar::Obeyed);
     talk.say(Side::Originator, 900, "where\n", Grammar::Obeyed);
     talk.say(Side::Responder, 3, "  /app/main.py(3)<module>()\n(Pdb) ", Grammar::Obeyed);
@@ -339,7 +346,7 @@ fn a_debugger_of_a_neighbour_is_below_medium() {
 #[test]
 fn a_container_that_is_killed_ends_its_silence() {
     let mut world = World::new();
-    let (it, talk) = client(&mut world, Mask::Open, false);
+    let (it, talk) = client(&mut world, Mask::Open, Stdin::Closed);
     // With its namespace goes its socket: nobody sees the end of the flow.
     world.talk(talk);
     world.exit(&it, START_MS + 270, 137);
@@ -361,7 +368,7 @@ fn a_container_that_never_came_to_run_is_info() {
 #[test]
 fn a_client_that_commands_in_no_known_grammar_is_silent() {
     let mut world = World::new();
-    let (_, mut talk) = client(&mut world, Mask::Masked, true);
+    let (_, mut talk) = client(&mut world, Mask::Masked, Stdin::Open);
     talk.near(1, "GET_ITEM 5\n").far(2, "ITEM apple\n");
     talk.near(5000, "GET_ITEM 6\n").far(2, "ITEM pear\n");
     world.talk(talk.end());
@@ -380,7 +387,7 @@ fn telnet_options_excuse_nobody() {
 #[test]
 fn a_reset_by_the_container_changes_nothing() {
     let mut world = World::new();
-    let (_, mut talk) = client(&mut world, Mask::Open, false);
+    let (_, mut talk) = client(&mut world, Mask::Open, Stdin::Closed);
     talk.far(2, "id; uname -a\n");
     world.talk(talk.end_as(ConnState::RstO));
     assert_eq!(world.alert().level, Level::High);
