@@ -2,7 +2,7 @@
 
 use alloc::string::ToString as _;
 
-use observation::{Endpoint, Span, Time};
+use observation::{Endpoint, Privilege, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::RawClient;
@@ -34,6 +34,8 @@ pub(crate) enum Declared {
     Unknown,
     /// Nowhere.
     No,
+    /// In the words of its own throw-away run alone, which whoever attacks may write too.
+    ByItself,
     /// In its environment, labels, hosts or long-lived command.
     Yes,
 }
@@ -93,12 +95,10 @@ impl<'a> Context<'a> {
             .or_else(|| execs.filter_map(|exec| exec.client.as_ref()).find(wanted));
         let target = name.or_else(|| client?.target()).unwrap_or_default();
         let is_written = || container.written().any(|text| names(text, target));
-        let declared = if !container.is_described() {
-            Declared::Unknown
-        } else if is_written() {
-            Declared::Yes
-        } else {
-            Declared::No
+        let declared = match container.privilege() {
+            None => Declared::Unknown,
+            Some(_) if !is_written() => Declared::No,
+            Some(privilege) => written_by_whom(container, privilege, at),
         };
         Self { process: None, origin: origin(ledger, Some(container), None, at), client, declared }
     }
@@ -123,9 +123,19 @@ fn origin(
     if process.is_none() && container.execs().any(|exec| is_recent(exec, at)) {
         return Origin::Exec;
     }
+    if is_throw_away(container, privilege, at) { Origin::AdHoc } else { Origin::Workload }
+}
+
+/// What is written down about it counts once something keeps it, or it has been there for long.
+fn written_by_whom(container: &Container, privilege: Privilege, at: Time) -> Declared {
+    if is_throw_away(container, privilege, at) { Declared::ByItself } else { Declared::Yes }
+}
+
+/// Nothing keeps it running, and it is young.
+fn is_throw_away(container: &Container, privilege: Privilege, at: Time) -> bool {
     let age = container.created().map(|created| at.since(created));
     let young = age.is_none_or(|age| age <= AD_HOC_AGE_MAX);
-    if !privilege.kept_running && young { Origin::AdHoc } else { Origin::Workload }
+    !privilege.kept_running && young
 }
 
 fn is_recent(exec: &Exec, at: Time) -> bool {
@@ -163,9 +173,8 @@ fn declared(
     name: Option<&Asked>,
     at: Time,
 ) -> Declared {
-    let Some(container) = container.filter(|container| container.is_described()) else {
-        return Declared::Unknown;
-    };
+    let described = container.and_then(|container| Some((container, container.privilege()?)));
+    let Some((container, privilege)) = described else { return Declared::Unknown };
     let address = far.address.to_string();
     let neighbour = ledger.aliases_at(far.address, at);
     let is_named = |text: &str| {
@@ -176,7 +185,8 @@ fn declared(
     let in_command = || container.command().iter().any(|word| is_named(word));
     let long_lived = origin == Origin::Workload;
     if container.written().any(is_named) || (long_lived && in_command()) {
-        Declared::Yes
+        // Also for a program that was started inside of it: it may have been made for that.
+        written_by_whom(container, privilege, at)
     } else {
         Declared::No
     }

@@ -81,6 +81,31 @@ fn a_heartbeat_is_silent_in_the_end() {
     assert_eq!(by_a_workload(beats), Level::Info);
 }
 
+/// The brief's own conversation of a container that names its far end itself.
+fn literal_that_names_its_far_end(change: impl Fn(&mut Box_)) -> Level {
+    let mut world = World::new();
+    let mut it = Box_::throw_away(2, "telnet 198.51.100.10 4444");
+    it.environment = vec![String::from("UPSTREAM=198.51.100.10")];
+    change(&mut it);
+    world.start(&it);
+    let mut talk = Talk::open(&it, 52_000, (FAR, 4444), START_MS + 250);
+    world.socket(&talk, it.cgroup, it.pid);
+    talk.far(2, "id; uname -a\n");
+    world.talk(talk.end());
+    worst(&world)
+}
+
+#[test]
+fn a_throw_away_run_declares_nothing() {
+    assert_eq!(literal_that_names_its_far_end(|_| {}), Level::High);
+}
+
+#[test]
+fn what_is_kept_running_declares_its_destinations() {
+    let level = literal_that_names_its_far_end(|it| it.privilege.kept_running = true);
+    assert!(level <= Level::Low, "{level:?}");
+}
+
 // What follows is known to be wrong, and stands in ads.md as a blind spot or a false positive.
 
 #[test]
@@ -108,17 +133,4 @@ fn gap_a_server_that_asks_and_is_answered_is_accused_in_a_workload() {
         talk.wait(300);
     };
     assert_eq!(by_a_workload(asks), Level::Medium, "should be Low");
-}
-
-#[test]
-fn gap_whoever_declares_his_own_far_end_is_believed() {
-    let mut world = World::new();
-    let mut it = Box_::throw_away(2, "telnet 198.51.100.10 4444");
-    it.environment = vec![String::from("UPSTREAM=198.51.100.10")];
-    world.start(&it);
-    let mut talk = Talk::open(&it, 52_000, (FAR, 4444), START_MS + 250);
-    world.socket(&talk, it.cgroup, it.pid);
-    talk.far(2, "id; uname -a\n");
-    world.talk(talk.end());
-    assert_eq!(worst(&world), Level::Low, "should be High");
 }

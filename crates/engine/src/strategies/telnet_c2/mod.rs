@@ -228,6 +228,7 @@ fn process_terms(context: &Context<'_>, terms: &mut Vec<Term>) {
 fn destination_terms(context: &Context<'_>, terms: &mut Vec<Term>) {
     let (observed, points_db) = match context.declared {
         Declared::No => ("undeclared", UNDECLARED_DB),
+        Declared::ByItself => ("named by its own throw-away run only", UNDECLARED_DB),
         Declared::Yes => ("declared in the container's configuration", DECLARED_DB),
         // Blindness subtracts nothing and adds nothing.
         Declared::Unknown => return,
@@ -238,7 +239,7 @@ fn destination_terms(context: &Context<'_>, terms: &mut Vec<Term>) {
 fn low_if(story: Story, context: &Context<'_>) -> Vec<Cow<'static, str>> {
     let mut all = Vec::new();
     if context.declared != Declared::Yes {
-        all.push(Cow::Borrowed("the destination were declared in the container's configuration"));
+        all.push(Cow::Borrowed("a workload's configuration declared the destination"));
     }
     if matches!(story, Story::Commanded | Story::SpokenTo) {
         all.push(Cow::Borrowed("the conversation obeyed a known grammar, as SMTP"));
