@@ -82,3 +82,9 @@ fn root() -> PathBuf {
     path.pop();
     path
 }
+
+/// The release build of the program.
+fn program() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR");
+    target.map_or_else(|| root().join("target"), PathBuf::from).join("release/tidewaiter")
+}

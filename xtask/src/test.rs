@@ -32,7 +32,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     run::step("tests", tests)?;
     if !live {
         println!(
-            "\nLEFT OUT: the live tests (emulation table, attribution, ordinary traffic, response, \
+            "\nLEFT OUT: the live tests (emulation table, attribution, Podman, ordinary traffic, response, \
              validation), cargo deny and the fuzz targets.\n\
              They need root and install Debian packages: `cargo xtask test --live`."
         );
@@ -44,6 +44,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     let lab = Lab::up()?;
     run::step("emulation: telnet_c2", || emulate::run_in(&lab, &Arguments::table("telnet_c2")))?;
     run::step("attribution", || emulate::run_in(&lab, &Arguments::attribution(ATTRIBUTION_RUNS)))?;
+    run::step("podman", || emulate::run_in(&lab, &Arguments::podman()))?;
     run::step("ordinary traffic", || {
         emulate::run_in(&lab, &Arguments::ordinary(ORDINARY_SECONDS))
     })?;

@@ -7,6 +7,7 @@ mod case;
 mod fixture;
 mod ordinary;
 mod played;
+mod podman;
 mod watch;
 
 use std::path::PathBuf;
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// Medium.
     #[arg(long, value_name = "SECONDS")]
     ordinary: Option<u64>,
+    /// Instead of the table: the brief's command through Podman, and its innocent twin.
+    #[arg(long)]
+    podman: bool,
     /// Records each case into a folder of this one, as `watch --record` does, and keeps of it what
     /// concerns containers: a fixture.
     #[arg(long, value_name = "DIR")]
@@ -53,6 +57,7 @@ impl Arguments {
             case: None,
             attribution: None,
             ordinary: None,
+            podman: false,
             record: None,
             no_build: false,
         }
@@ -61,6 +66,11 @@ impl Arguments {
     /// Attribution in so many literal runs.
     pub(crate) fn attribution(runs: u32) -> Self {
         Self { attribution: Some(runs), ..Self::table("telnet_c2") }
+    }
+
+    /// The brief's command through Podman.
+    pub(crate) fn podman() -> Self {
+        Self { podman: true, ..Self::table("telnet_c2") }
     }
 
     /// So many seconds of ordinary traffic.
@@ -85,6 +95,9 @@ pub(crate) fn run_in(lab: &Lab, arguments: &Arguments) -> Result<()> {
     }
     if let Some(seconds) = arguments.ordinary {
         return ordinary::run(lab, seconds);
+    }
+    if arguments.podman {
+        return podman::run(lab);
     }
     table(lab, arguments)
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::lab::Lab;
-use crate::{root, run};
+use crate::run;
 
 const START_SECONDS_MAX: u64 = 15;
 
@@ -54,8 +54,13 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn start(lab: &Lab, record: Option<PathBuf>) -> Result<Self> {
+        Self::start_at(&lab.engine.host, record)
+    }
+
+    /// Watches the containers of the engine behind this socket.
+    pub(super) fn start_at(host: &str, record: Option<PathBuf>) -> Result<Self> {
         let store = std::env::temp_dir().join(format!("twlab-store-{}", std::process::id()));
-        let mut command = Command::new(root().join("target/release/tidewaiter"));
+        let mut command = Command::new(crate::program());
         command.args(["watch", "--format", "ndjson", "--store"]).arg(&store);
         if let Some(folder) = record {
             if let Some(parent) = folder.parent() {
@@ -63,7 +68,7 @@ impl Watch {
             }
             command.arg("--record").arg(folder);
         }
-        command.env("DOCKER_HOST", &lab.engine.host);
+        command.env("DOCKER_HOST", host);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("starting tidewaiter watch")?;
         let said = Log::default();

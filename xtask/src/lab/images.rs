@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result};
 use super::engine::Engine;
 use crate::run;
 
-const BUSYBOX: &str = r#"COPY bin/busybox /bin/busybox
+/// A body that makes every applet of busybox a program.
+pub(super) const BUSYBOX: &str = r#"COPY bin/busybox /bin/busybox
 RUN ["/bin/busybox","--install","-s","/bin"]
 ENV PATH=/bin:/usr/bin
 CMD ["/bin/sh"]
@@ -34,6 +35,17 @@ pub(super) fn build(engine: &Engine) -> Result<()> {
 }
 
 fn image(engine: &Engine, tag: &str, programs: &[(&str, &str)], body: &str) -> Result<()> {
+    let folder = context(tag, programs, body)?;
+    let mut build = engine.docker();
+    build.args(["build", "-q", "-t", tag]).arg(&folder).env("DOCKER_BUILDKIT", "0");
+    run::output_of(&mut build).with_context(|| format!("building the image {tag}"))?;
+    fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+/// The folder that an image is built from: busybox, these programs with their libraries, and the
+/// Dockerfile.
+pub(super) fn context(tag: &str, programs: &[(&str, &str)], body: &str) -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("twlab-{}", tag.replace('/', "-")));
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -48,11 +60,7 @@ fn image(engine: &Engine, tag: &str, programs: &[(&str, &str)], body: &str) -> R
         }
     }
     fs::write(folder.join("Dockerfile"), format!("FROM scratch\n{body}"))?;
-    let mut build = engine.docker();
-    build.args(["build", "-q", "-t", tag]).arg(&folder).env("DOCKER_BUILDKIT", "0");
-    run::output_of(&mut build).with_context(|| format!("building the image {tag}"))?;
-    fs::remove_dir_all(&folder)?;
-    Ok(())
+    Ok(folder)
 }
 
 fn copy_into(from: &Path, to: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ pub(crate) mod engine;
 pub(crate) mod far_end;
 mod images;
 mod network;
+pub(crate) mod podman;
 mod resolver;
 
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ pub(crate) struct Lab {
 impl Lab {
     /// Installs (with `apt-get`) what is missing, starts the engine and the network, builds images.
     pub(crate) fn up() -> Result<Self> {
-        install()?;
+        install(PACKAGES)?;
         let engine = engine::Engine::start()?;
         let network = network::Network::up()?;
         let resolver = resolver::Resolver::start(&engine.gateway)?;
@@ -72,8 +73,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bash", "/bin/bash"),
 ];
 
-fn install() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES
+fn install(packages: &[(&'static str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = packages
         .iter()
         .filter(|(_, file)| !PathBuf::from(file).exists())
         .map(|(package, _)| *package)

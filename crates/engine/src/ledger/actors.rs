@@ -25,6 +25,7 @@ const VERBS: &[&str] = &["run", "create"];
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Client {
     pid: u32,
+    parent_pid: u32,
     uid: Option<u32>,
     arguments: Vec<String>,
     from: Time,
@@ -39,9 +40,7 @@ impl Client {
     /// Whether its words name this image, and end with this command.
     fn could_have_made(&self, container: &Container) -> bool {
         let image = container.image();
-        let bare = image.strip_suffix(":latest").unwrap_or(image);
-        let Some(place) = self.arguments.iter().rposition(|word| word == image || word == bare)
-        else {
+        let Some(place) = self.arguments.iter().rposition(|word| names_image(word, image)) else {
             return false;
         };
         let words = self.arguments.get(place + 1..).unwrap_or_default();
@@ -87,6 +86,7 @@ impl Actors {
         }
         self.clients.push_back(Client {
             pid,
+            parent_pid: fact.parent_pid,
             uid: fact.uid,
             arguments: words_of(fact),
             from: at,
@@ -106,14 +106,18 @@ impl Actors {
     pub(super) fn of(&self, container: &Container) -> Option<&Client> {
         let created = container.created()?;
         let earliest = Time(created.0.saturating_sub(BEFORE_MS_MAX * 1_000_000));
-        let mut fitting = self.clients.iter().filter(|client| {
+        let fits = |client: &&Client| {
             client.from >= earliest
                 && client.from <= created
                 && created <= client.to
                 && client.could_have_made(container)
-        });
-        let only = fitting.next()?;
-        fitting.next().is_none().then_some(only)
+        };
+        let fitting = || self.clients.iter().filter(fits);
+        // Podman without root runs itself again in a namespace of its own: one act, two processes.
+        let mut first =
+            fitting().filter(|client| !fitting().any(|other| other.pid == client.parent_pid));
+        let only = first.next()?;
+        first.next().is_none().then_some(only)
     }
 
     pub(super) const fn evicted_count(&self) -> u64 {
@@ -121,7 +125,50 @@ impl Actors {
     }
 }
 
+/// Whether a word on a command line means this image: as the runtime calls it, or shorter. Docker
+/// keeps what was typed; Podman writes registry and tag in front and behind
+/// (`localhost/alpine:latest`).
+fn names_image(word: &str, image: &str) -> bool {
+    let untagged = image.strip_suffix(":latest").unwrap_or(image);
+    [image, untagged].into_iter().any(|name| {
+        let Some(before) = name.strip_suffix(word).filter(|_| !word.is_empty()) else {
+            return false;
+        };
+        before.is_empty() || is_registry(before)
+    })
+}
+
+/// `localhost/`, `docker.io/library/`: a first part that is a host's name, as registries have.
+fn is_registry(before: &str) -> bool {
+    let Some(path) = before.strip_suffix('/') else { return false };
+    let host = path.strip_suffix("/library").unwrap_or(path);
+    host == "localhost" || (!host.contains('/') && host.contains(['.', ':']))
+}
+
 fn words_of(fact: &ProcessStarted<'_>) -> Vec<String> {
     let words = fact.arguments.iter().take(WORD_COUNT_MAX);
     words.map(|word| Cow::clone(word).into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_image;
+
+    #[test]
+    fn an_image_is_called_by_what_was_typed_or_by_its_whole_name() {
+        assert!(names_image("alpine", "alpine"));
+        assert!(names_image("alpine", "alpine:latest"));
+        assert!(names_image("alpine", "localhost/alpine:latest"));
+        assert!(names_image("alpine:3.20", "docker.io/library/alpine:3.20"));
+        assert!(names_image("team/shop", "registry.example:5000/team/shop:latest"));
+    }
+
+    #[test]
+    fn another_image_that_ends_alike_is_another_image() {
+        assert!(!names_image("pine", "alpine"));
+        assert!(!names_image("alpine", "mine/alpine"));
+        assert!(!names_image("alpine", "registry.example/team/alpine:latest"));
+        assert!(!names_image("alpine", "alpine:3.20"));
+        assert!(!names_image("", "alpine"));
+    }
 }

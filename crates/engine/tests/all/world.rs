@@ -208,9 +208,13 @@ impl World {
 
     /// A program outside of any container.
     pub(crate) fn host_process(&mut self, pid: u32, ms: u64, line: &str) {
+        self.host_child(1, pid, ms, line);
+    }
+
+    pub(crate) fn host_child(&mut self, parent_pid: u32, pid: u32, ms: u64, line: &str) {
         let fact = ProcessStarted {
             process: ProcessKey { pid, started: at_ms(ms) },
-            parent_pid: 1,
+            parent_pid,
             uid: Some(1000),
             container: None,
             cgroup: 77,

@@ -1,6 +1,6 @@
 //! OCSF 1.8, Detection Finding (class 2004): <https://schema.ocsf.io/1.8.0/classes/detection_finding>.
 
-use engine::{Alert, ContainerView, FlowView, Level, ProcessView, Status, Subject};
+use engine::{Actor, Alert, ContainerView, FlowView, Level, ProcessView, Status, Subject};
 use observation::{Endpoint, IpAddress, Transport};
 use serde_json::{Map, Value, json};
 
@@ -124,6 +124,7 @@ fn evidence(subject: &Subject, alert: &Alert) -> Value {
     };
     put("container", subject.container.as_ref().map(container));
     put("process", subject.process.as_ref().map(process));
+    put("actor", subject.started_by.as_ref().map(actor));
     put("src_endpoint", source(subject, flow));
     put("dst_endpoint", destination(alert));
     put("connection_info", Some(connection_info(flow, alert.peer.transport)));
@@ -176,6 +177,15 @@ fn process(process: &ProcessView) -> Value {
         object.insert("user".to_owned(), json!({ "uid": uid.to_string() }));
     }
     object
+}
+
+/// Who started the container: the runtime's client on the host.
+fn actor(actor: &Actor) -> Value {
+    let process = json!({ "pid": actor.pid, "cmd_line": actor.command });
+    match actor.uid {
+        Some(uid) => json!({ "process": process, "user": { "uid": uid.to_string() } }),
+        None => json!({ "process": process }),
+    }
 }
 
 fn source(subject: &Subject, flow: Option<&FlowView>) -> Option<Value> {
