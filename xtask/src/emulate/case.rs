@@ -30,6 +30,9 @@ pub(super) struct Case {
     pub far_end: Option<FarEndCase>,
     /// How many alerts there have to be, where that matters.
     pub alerts: Option<usize>,
+    /// How long it is waited for, where that is longer than for others. Such a case is played only
+    /// to be recorded; tests replay the recording.
+    pub patience_s: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -109,6 +109,7 @@ fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
         .case
         .iter()
         .filter(|case| arguments.case.as_ref().is_none_or(|part| case.name.contains(part.as_str())))
+        .filter(|case| arguments.record.is_some() || case.patience_s.is_none())
         .collect();
     if chosen.is_empty() {
         bail!("no case of {} has that name", arguments.strategy);

@@ -176,7 +176,8 @@ fn wait(
     created: impl Fn() -> Result<Vec<String>>,
 ) -> Result<()> {
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(RUN_SECONDS_MAX) {
+    let patience = Duration::from_secs(case.patience_s.unwrap_or(RUN_SECONDS_MAX));
+    while began.elapsed() < patience {
         let mut running = false;
         for (child, _) in children.iter_mut() {
             running |= child.try_wait()?.is_none();

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// How long a pause ends what the other side is saying.
 const QUIET: Duration = Duration::from_millis(150);
-const LIFE_SECONDS_MAX: u64 = 300;
+/// How long a far end outlives its script.
+const LIFE: Duration = Duration::from_secs(300);
 
 /// What the far end does with each client.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,6 +49,16 @@ pub(crate) enum Step {
     WaitMs(u64),
     /// Waits until the client says something, at most so many milliseconds.
     Expect(u64),
+}
+
+impl Step {
+    /// How long it waits at most.
+    const fn at_most(&self) -> Duration {
+        match self {
+            Self::WaitMs(millis) | Self::Expect(millis) => Duration::from_millis(*millis),
+            Self::Say(_) | Self::Keys(..) | Self::Drip(_) => Duration::ZERO,
+        }
+    }
 }
 
 /// A far end that runs; dropping it ends it.
@@ -91,8 +102,9 @@ pub(crate) fn play(script: &str) -> Result<()> {
     let script: Script = serde_json::from_str(script).context("reading the script")?;
     let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, script.port));
     // It ends by itself should its parent die.
-    thread::spawn(|| {
-        thread::sleep(Duration::from_secs(LIFE_SECONDS_MAX));
+    let life = LIFE + script.steps.iter().map(Step::at_most).sum::<Duration>();
+    thread::spawn(move || {
+        thread::sleep(life);
         std::process::exit(0);
     });
     match script.transport {
