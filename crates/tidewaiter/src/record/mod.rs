@@ -2,9 +2,10 @@
 //! which keeps what belongs to one alert.
 
 pub(crate) mod spool;
+mod tail;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +17,8 @@ use formats::recording::{self, EVENTS_FILE, INSPECT_FILE, PACKETS_FILE, SYSTEM_F
 use observation::{Fact, FlowId, Observation, PortId, Time};
 use sensor::Packet;
 
-/// Written to the disk at once.
-const BUFFER_BYTES: usize = 1 << 20;
+use tail::{Tail, TailWriter};
+
 /// The captured packets of the host's own interfaces, while a container used them.
 const HOST_PACKETS_FILE: &str = "packets-host.pcapng";
 /// Who writes captures.
@@ -26,15 +27,28 @@ pub(crate) const APPLICATION: &str = concat!("tidewaiter ", env!("CARGO_PKG_VERS
 /// A recording in progress, shared by the sources. A write that fails is counted and not fatal:
 /// the watch goes on without it.
 pub(crate) struct Recorder {
-    packets: Mutex<PcapngWriter<BufWriter<File>>>,
+    packets: Mutex<Capture>,
     /// Packets of the host's own interfaces come from a ring of their own, and files are merged by
     /// time where one file is not. Made with its first packet.
-    host_packets: Mutex<Option<PcapngWriter<BufWriter<File>>>>,
+    host_packets: Mutex<Option<Capture>>,
     folder: PathBuf,
-    events: Mutex<BufWriter<File>>,
-    inspect: Mutex<BufWriter<File>>,
-    system: Mutex<BufWriter<File>>,
+    events: Mutex<Tail>,
+    inspect: Mutex<Tail>,
+    system: Mutex<Tail>,
+    writer: TailWriter,
     failed_count: AtomicU64,
+}
+
+/// A capture, and what of it waits to be written.
+struct Capture {
+    tail: Tail,
+    writer: PcapngWriter<Tail>,
+}
+
+impl Capture {
+    fn new(tail: Tail) -> io::Result<Self> {
+        Ok(Self { writer: PcapngWriter::new(tail.clone(), APPLICATION)?, tail })
+    }
 }
 
 impl Recorder {
@@ -42,21 +56,23 @@ impl Recorder {
     pub(crate) fn create(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("making the recording's folder {}", folder.display()))?;
-        let file = |name: &str| new_file(folder, name);
+        let writer = TailWriter::start().context("starting the thread that writes recordings")?;
+        let file = |name: &str| new_file(folder, name).map(|file| writer.take(file));
         Ok(Self {
-            packets: Mutex::new(PcapngWriter::new(file(PACKETS_FILE)?, APPLICATION)?),
+            packets: Mutex::new(Capture::new(file(PACKETS_FILE)?)?),
             host_packets: Mutex::new(None),
             folder: folder.to_path_buf(),
             events: Mutex::new(file(EVENTS_FILE)?),
             inspect: Mutex::new(file(INSPECT_FILE)?),
             system: Mutex::new(file(SYSTEM_FILE)?),
+            writer,
             failed_count: AtomicU64::new(0),
         })
     }
 
     /// Records packets of container ports; `names` names their interfaces.
     pub(crate) fn packets(&self, names: &[(PortId, String)], packets: Packets<'_>) {
-        self.note(write_packets(&mut lock(&self.packets), names, packets));
+        self.capture(&mut lock(&self.packets), names, packets);
     }
 
     /// Records packets of the host's own interfaces.
@@ -64,26 +80,38 @@ impl Recorder {
         let mut host_packets = lock(&self.host_packets);
         if host_packets.is_none() {
             let file = new_file(&self.folder, HOST_PACKETS_FILE).map_err(io::Error::other);
-            let writer = file.and_then(|file| PcapngWriter::new(file, APPLICATION));
-            match writer {
-                Ok(writer) => *host_packets = Some(writer),
+            match file.and_then(|file| Capture::new(self.writer.take(file))) {
+                Ok(capture) => *host_packets = Some(capture),
                 Err(error) => self.note(Err(error)),
             }
         }
-        if let Some(writer) = host_packets.as_mut() {
-            self.note(write_packets(writer, names, packets));
+        if let Some(capture) = host_packets.as_mut() {
+            self.capture(capture, names, packets);
         }
+    }
+
+    fn capture(&self, capture: &mut Capture, names: &[(PortId, String)], packets: Packets<'_>) {
+        if capture.tail.has_room() {
+            self.note(write_packets(&mut capture.writer, names, packets));
+            return;
+        }
+        let mut count = 0;
+        packets(&mut |_| count += 1);
+        self.failed_count.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Records a line of the runtime's.
     pub(crate) fn event(&self, line: &[u8]) {
-        let mut events = lock(&self.events);
-        self.note(events.write_all(line).and_then(|()| events.write_all(b"\n")));
+        self.line(&self.events, |out| {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+            Ok(())
+        });
     }
 
     /// Records what the runtime answered when it was asked about a container.
     pub(crate) fn inspect(&self, at: Time, answer: &[u8]) {
-        self.note(recording::write_inspect(&mut *lock(&self.inspect), at, answer));
+        self.line(&self.inspect, |out| recording::write_inspect(out, at, answer));
     }
 
     /// Records an Observation, unless the sensor or a format makes it again from the other files.
@@ -94,18 +122,27 @@ impl Recorder {
                 Fact::Container(_) | Fact::NetworkAttached(_) | Fact::ExecStarted(_)
             );
         if observation.flow() == FlowId(0) && !from_event {
-            self.note(recording::write_observation(&mut *lock(&self.system), observation));
+            self.line(&self.system, |out| recording::write_observation(out, observation));
         }
+    }
+
+    /// Hands over one line, whole.
+    fn line(&self, file: &Mutex<Tail>, make: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
+        let mut line = Vec::new();
+        let made = make(&mut line).and_then(|()| {
+            let mut tail = lock(file);
+            if tail.has_room() {
+                return tail.write_all(&line);
+            }
+            Err(io::ErrorKind::WriteZero.into())
+        });
+        self.note(made);
     }
 
     /// Ends the recording; how many records could not be written.
     pub(crate) fn finish(&self) -> u64 {
-        self.note(lock(&self.packets).flush());
-        self.note(lock(&self.host_packets).as_mut().map_or(Ok(()), PcapngWriter::flush));
-        for file in [&self.events, &self.inspect, &self.system] {
-            self.note(lock(file).flush());
-        }
-        self.failed_count.load(Ordering::Relaxed)
+        let failed_count = self.writer.finish();
+        self.failed_count.fetch_add(failed_count, Ordering::Relaxed) + failed_count
     }
 
     fn note(&self, result: io::Result<()>) {
@@ -119,7 +156,7 @@ impl Recorder {
 type Packets<'a> = &'a dyn Fn(&mut dyn FnMut(Packet<'_>));
 
 fn write_packets(
-    writer: &mut PcapngWriter<BufWriter<File>>,
+    writer: &mut PcapngWriter<Tail>,
     names: &[(PortId, String)],
     packets: Packets<'_>,
 ) -> io::Result<()> {
@@ -146,13 +183,12 @@ pub(crate) enum Origin {
     Elsewhere,
 }
 
-fn new_file(folder: &Path, name: &str) -> anyhow::Result<BufWriter<File>> {
+fn new_file(folder: &Path, name: &str) -> anyhow::Result<File> {
     let path = folder.join(name);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    let file = file.with_context(|| {
+    file.with_context(|| {
         format!("starting {}; a recording is made in a folder without one", path.display())
-    })?;
-    Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
