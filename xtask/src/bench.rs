@@ -1,5 +1,7 @@
 //! Benches beside a peer in the same run, alternating; figures are ratios of CPU seconds.
 
+pub(crate) mod live;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +23,19 @@ pub(crate) enum What {
         /// Folder with mix.pcap and bulk.pcap, as the evaluation's mkcorpus makes them.
         folder: PathBuf,
     },
+    /// Connections per second and throughput of a container with and without `watch`, in
+    /// alternating runs (root, Docker).
+    Live {
+        /// How many pairs of runs of each kind.
+        #[arg(long, default_value_t = 5)]
+        pairs: u32,
+        /// How long each run takes.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Takes the release build that is there, whatever it was built from.
+        #[arg(long)]
+        no_build: bool,
+    },
 }
 
 /// One run's cost.
@@ -32,8 +47,11 @@ struct Cost {
 }
 
 pub(crate) fn run(what: &What) -> Result<()> {
-    run::must("cargo build --quiet --release --package tidewaiter")?;
+    if !matches!(what, What::Live { no_build: true, .. }) {
+        run::must("cargo build --quiet --release --package tidewaiter")?;
+    }
     match what {
+        What::Live { pairs, seconds, .. } => live::run(*pairs, *seconds),
         What::Packets { folder } => packets(folder),
     }
 }

@@ -55,6 +55,19 @@ enum Task {
         /// The script, as JSON.
         script: String,
     },
+    /// Internal: the far end of `bench live`.
+    #[command(hide = true)]
+    LoadSink,
+    /// Internal: what `bench live` runs in a container.
+    #[command(hide = true)]
+    Load {
+        /// The far end's address.
+        far: String,
+        /// What it does.
+        load: bench::live::Load,
+        /// For how long.
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -66,6 +79,8 @@ fn main() -> ExitCode {
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Bench { what } => bench::run(&what),
         Task::FarEnd { script } => lab::far_end::play(&script),
+        Task::LoadSink => bench::live::sink(),
+        Task::Load { far, load, seconds } => bench::live::load(&far, load, seconds),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

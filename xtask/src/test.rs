@@ -45,6 +45,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     run::step("emulation: telnet_c2", || emulate::run_in(&lab, &Arguments::table("telnet_c2")))?;
     run::step("attribution", || emulate::run_in(&lab, &Arguments::attribution(ATTRIBUTION_RUNS)))?;
     run::step("podman", || emulate::run_in(&lab, &Arguments::podman()))?;
+    run::step("the runtime's restart", || emulate::run_in(&lab, &Arguments::restart()))?;
     run::step("ordinary traffic", || {
         emulate::run_in(&lab, &Arguments::ordinary(ORDINARY_SECONDS))
     })?;

@@ -8,6 +8,7 @@ mod fixture;
 mod ordinary;
 mod played;
 mod podman;
+mod restart;
 mod watch;
 
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ pub(crate) struct Arguments {
     /// Instead of the table: the brief's command through Podman, and its innocent twin.
     #[arg(long)]
     podman: bool,
+    /// Instead of the table: the brief's command before and after a restart of the runtime.
+    #[arg(long)]
+    restart: bool,
     /// Records each case into a folder of this one, as `watch --record` does, and keeps of it what
     /// concerns containers: a fixture.
     #[arg(long, value_name = "DIR")]
@@ -58,6 +62,7 @@ impl Arguments {
             attribution: None,
             ordinary: None,
             podman: false,
+            restart: false,
             record: None,
             no_build: false,
         }
@@ -71,6 +76,11 @@ impl Arguments {
     /// The brief's command through Podman.
     pub(crate) fn podman() -> Self {
         Self { podman: true, ..Self::table("telnet_c2") }
+    }
+
+    /// The brief's command, and the runtime's restart.
+    pub(crate) fn restart() -> Self {
+        Self { restart: true, ..Self::table("telnet_c2") }
     }
 
     /// So many seconds of ordinary traffic.
@@ -98,6 +108,9 @@ pub(crate) fn run_in(lab: &Lab, arguments: &Arguments) -> Result<()> {
     }
     if arguments.podman {
         return podman::run(lab);
+    }
+    if arguments.restart {
+        return restart::run(lab);
     }
     table(lab, arguments)
 }

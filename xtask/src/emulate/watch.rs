@@ -107,9 +107,14 @@ impl Watch {
     }
 
     /// Stops it as a user would, and gives the last line.
-    pub(super) fn stop(mut self) -> Result<String> {
-        let said = self.end()?;
+    pub(super) fn stop(self) -> Result<String> {
+        let said = self.stop_and_tell()?;
         Ok(said.lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// Stops it as a user would, and gives all that it said about itself.
+    pub(super) fn stop_and_tell(mut self) -> Result<String> {
+        self.end()
     }
 
     fn end(&mut self) -> Result<String> {

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub(crate) struct Engine {
     pub host: String,
     /// The address of its bridge on this machine: the containers' gateway and resolver.
     pub gateway: String,
-    daemon: Child,
+    daemon: Mutex<Child>,
 }
 
 impl Engine {
@@ -37,25 +38,21 @@ impl Engine {
             run::must(&format!("ip address add {GATEWAY}/16 dev {BRIDGE}"))?;
             run::must(&format!("ip link set {BRIDGE} up"))?;
         }
-        let log = File::create(Path::new(STATE).join("dockerd.log"))?;
-        let daemon = Command::new("/usr/sbin/dockerd")
-            .args(["--data-root", &format!("{FOLDER}/data")])
-            .args(["--exec-root", &format!("{STATE}/exec")])
-            .args(["--pidfile", &format!("{STATE}/docker.pid")])
-            .args(["--host", &format!("unix://{}", socket.display())])
-            .args(["--bridge", BRIDGE, "--dns", GATEWAY, "--storage-driver", "overlay2"])
-            .args(["--config-file", &empty_configuration()?])
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("starting dockerd")?;
-        let engine = Self {
-            host: format!("unix://{}", socket.display()),
-            gateway: GATEWAY.to_owned(),
-            daemon,
-        };
+        let host = format!("unix://{}", socket.display());
+        let daemon = Mutex::new(daemon(&host)?);
+        let engine = Self { host, gateway: GATEWAY.to_owned(), daemon };
         engine.wait_until_ready()?;
         Ok(engine)
+    }
+
+    /// Ends the daemon and starts it anew, as an upgrade does.
+    pub(crate) fn restart(&self) -> Result<()> {
+        let mut running = self.daemon.lock().unwrap_or_else(PoisonError::into_inner);
+        run::must(&format!("kill {}", running.id()))?;
+        running.wait()?;
+        *running = daemon(&self.host)?;
+        drop(running);
+        self.wait_until_ready()
     }
 
     /// The `docker` client, talking to this engine.
@@ -101,10 +98,27 @@ impl Drop for Engine {
                 self.docker_output(&format!("rm -f {id}")).ok();
             }
         }
-        run::must(&format!("kill {}", self.daemon.id())).ok();
-        self.daemon.wait().ok();
+        let daemon = self.daemon.get_mut().unwrap_or_else(PoisonError::into_inner);
+        run::must(&format!("kill {}", daemon.id())).ok();
+        daemon.wait().ok();
         run::must(&format!("ip link delete {BRIDGE}")).ok();
     }
+}
+
+fn daemon(host: &str) -> Result<Child> {
+    let log =
+        File::options().create(true).append(true).open(Path::new(STATE).join("dockerd.log"))?;
+    Command::new("/usr/sbin/dockerd")
+        .args(["--data-root", &format!("{FOLDER}/data")])
+        .args(["--exec-root", &format!("{STATE}/exec")])
+        .args(["--pidfile", &format!("{STATE}/docker.pid")])
+        .args(["--host", host])
+        .args(["--bridge", BRIDGE, "--dns", GATEWAY, "--storage-driver", "overlay2"])
+        .args(["--config-file", &empty_configuration()?])
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("starting dockerd")
 }
 
 /// The machine's own /etc/docker/daemon.json may contradict our options.

@@ -34,7 +34,13 @@ pub(super) fn build(engine: &Engine) -> Result<()> {
     image(engine, "twlab/bare", &[], bare)
 }
 
-fn image(engine: &Engine, tag: &str, programs: &[(&str, &str)], body: &str) -> Result<()> {
+/// Builds one.
+pub(super) fn image(
+    engine: &Engine,
+    tag: &str,
+    programs: &[(&str, &str)],
+    body: &str,
+) -> Result<()> {
     let folder = context(tag, programs, body)?;
     let mut build = engine.docker();
     build.args(["build", "-q", "-t", tag]).arg(&folder).env("DOCKER_BUILDKIT", "0");

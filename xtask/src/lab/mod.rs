@@ -44,6 +44,11 @@ impl Lab {
         engine.create_network_v6()?;
         Ok(Self { engine, _network: network, _resolver: resolver })
     }
+
+    /// One more image, with these programs and the libraries that they need.
+    pub(crate) fn add_image(&self, tag: &str, programs: &[(&str, &str)]) -> Result<()> {
+        images::image(&self.engine, tag, programs, "COPY . /\n")
+    }
 }
 
 /// A lab for people: says how to use it, and stays until SIGINT or SIGTERM.
