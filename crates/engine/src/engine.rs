@@ -245,7 +245,10 @@ impl Engine {
                 self.health.status(fact);
                 self.ledger.observe(observation);
             }
-            Fact::Gap(fact) => self.health.gap(fact),
+            Fact::Gap(fact) => {
+                self.health.gap(fact);
+                self.ledger.observe(observation);
+            }
             Fact::TlsHello(_) | Fact::Http(_) | Fact::ProtocolLeft(_) => {}
             Fact::TlsSession(_) | Fact::Detail(_) | Fact::Tunnelled(_) | Fact::EchoSymmetry(_) => {}
             _ => match self.ledger.observe(observation) {

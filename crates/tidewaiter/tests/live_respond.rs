@@ -159,6 +159,121 @@ fn an_established_session_stops_at_once_and_everything_else_stays() {
     assert!(!tables.contains(&alert[..10]), "{tables}");
 }
 
+/// A second network, removed when the test ends.
+struct Network(String);
+
+impl Network {
+    fn new() -> Self {
+        let name = format!("tidewaiter-second-{}", std::process::id());
+        docker(&["network", "create", &name]);
+        Self(name)
+    }
+
+    fn gateway(&self) -> String {
+        docker(&["network", "inspect", &self.0, "--format", "{{(index .IPAM.Config 0).Gateway}}"])
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        run("docker", &["network", "rm", &self.0]);
+    }
+}
+
+fn status(store: &Path) -> std::process::Output {
+    tidewaiter(&["respond", "--status", "--store", &store.display().to_string()])
+}
+
+/// Waits until the isolations of this store are as they should be.
+fn comes_to(store: &Path, wanted: &str) {
+    let until = Instant::now() + Duration::from_secs(15);
+    loop {
+        let now = said(&status(store));
+        if now.contains(wanted) {
+            return;
+        }
+        assert!(Instant::now() < until, "not {wanted}: {now}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_network_that_is_connected_after_the_cut_is_a_hole_that_is_named_and_closed() {
+    if !live("a network after the cut") {
+        return;
+    }
+    let _turn = turn();
+    let store = tempfile::tempdir().unwrap();
+    let far_end = FarEnd::start();
+    let second = Network::new();
+    let container = Container::start(&["--network", &far_end.network, "alpine", "sleep", "300"]);
+    let alert = alert_about(store.path(), &container.id, 11);
+    let done = respond(store.path(), &alert, &["--only", "isolate", "--apply"]);
+    assert!(said(&done).contains("ISOLATED"), "{}", said(&done));
+    assert_eq!(status(store.path()).status.code(), Some(0), "{}", said(&status(store.path())));
+
+    docker(&["network", "connect", &second.0, &container.id]);
+    let arping = ["arping", "-c", "2", "-w", "2", "-I", "eth1", &second.gateway()];
+    assert!(container.inside(&arping), "without a watch it is a way out");
+    let hole = status(store.path());
+    assert_eq!(hole.status.code(), Some(4), "{}", said(&hole));
+    assert!(said(&hole).contains("HOLE") && said(&hole).contains("came after the cut"));
+    let doctor = tidewaiter(&["doctor", "--store", &store.path().display().to_string()]);
+    assert!(said(&doctor).contains("have a hole"), "{}", said(&doctor));
+
+    {
+        let _watch = Watch::start(store.path());
+        comes_to(store.path(), "holds");
+        assert!(!container.inside(&arping), "the watch closes what stood open");
+        docker(&["network", "disconnect", &second.0, &container.id]);
+        docker(&["network", "connect", &second.0, &container.id]);
+        comes_to(store.path(), "holds");
+        assert!(!container.inside(&["arping", "-c", "2", "-w", "2", &second.gateway()]));
+    }
+    let undone = respond(store.path(), &alert, &["--undo", "--apply"]);
+    assert!(undone.status.success(), "{}", said(&undone));
+    let tables = said(&run("nft", &["list", "tables"]));
+    assert!(!tables.contains(&alert[..10]), "{tables}");
+}
+
+#[test]
+fn a_restart_does_not_undo_the_cut_while_somebody_watches() {
+    if !live("a restart after the cut") {
+        return;
+    }
+    let _turn = turn();
+    for (number, network) in [(12, None), (13, Some("host"))] {
+        let store = tempfile::tempdir().unwrap();
+        let far_end = FarEnd::start();
+        let network = network.unwrap_or(&far_end.network);
+        let talk = format!("sleep 1; {}", far_end.talk());
+        let container = Container::start(&["--network", network, "alpine", "sh", "-c", &talk]);
+        let alert = alert_about(store.path(), &container.id, number);
+        assert!(far_end.hears_within(Duration::from_secs(10)));
+        let done = respond(store.path(), &alert, &["--only", "isolate", "--apply"]);
+        assert!(said(&done).contains("ISOLATED"), "{}", said(&done));
+        let watch = Watch::start(store.path());
+        let heard = far_end.heard();
+        docker(&["restart", "-t", "0", &container.id]);
+        thread::sleep(Duration::from_secs(3));
+        assert_eq!(far_end.heard(), heard, "it talks again after its restart");
+        comes_to(store.path(), "holds");
+        drop(watch);
+        docker(&["restart", "-t", "0", &container.id]);
+        assert!(far_end.hears_within(Duration::from_secs(10)), "without a watch it talks");
+        let hole = status(store.path());
+        assert!(said(&hole).contains("HOLE"), "{}", said(&hole));
+        let again = respond(store.path(), &alert, &["--only", "isolate", "--apply"]);
+        assert!(said(&again).contains("ISOLATED"), "{}", said(&again));
+        let heard = far_end.heard();
+        thread::sleep(Duration::from_secs(2));
+        assert_eq!(far_end.heard(), heard);
+        let undone = respond(store.path(), &alert, &["--undo", "--apply"]);
+        assert!(undone.status.success(), "{}", said(&undone));
+        assert!(said(&status(store.path())).contains("no isolation stands"));
+    }
+}
+
 #[test]
 fn a_container_with_net_admin_cannot_undo_it() {
     if !live("NET_ADMIN") {

@@ -57,6 +57,19 @@ impl Watch {
         if let Some(socket) = socket {
             command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
         }
+        Self::run(command, folder)
+    }
+
+    /// Starts it again on the same store, however it ended before.
+    fn again(mut self) -> Self {
+        let _ = self.child.wait();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewaiter"));
+        command.args(["watch", "--format", "json", "--store"]).arg(folder.path().join("store"));
+        Self::run(command, folder)
+    }
+
+    fn run(mut command: Command, folder: tempfile::TempDir) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (lines, errors) = (Lines::default(), Arc::<Mutex<String>>::default());
@@ -286,6 +299,117 @@ fn a_recording_gives_the_same_alerts_and_evidence_survives_its_container() {
         .map(|line| verdict(&serde_json::from_str(line).unwrap()))
         .collect();
     assert_eq!(replayed, watch.verdicts());
+}
+
+/// A far end that says what it is told to, when it is told to.
+struct Operator(Child);
+
+impl Operator {
+    fn on(port: u16) -> Self {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", "wan", "timeout", "60", "nc", "-l", "-p"]);
+        command.arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        let listens = || {
+            let listening = run("ip", &["netns", "exec", "wan", "ss", "-Hltn"]);
+            String::from_utf8_lossy(&listening.stdout).contains(&format!(":{port} "))
+        };
+        assert!(within(Duration::from_secs(5), listens), "the far end does not listen");
+        Self(child)
+    }
+
+    fn says(&mut self, line: &str) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How a watch ends before the next one starts.
+#[derive(Clone, Copy)]
+enum End {
+    Clean,
+    Kill,
+}
+
+#[test]
+fn a_session_that_goes_on_across_a_restart_stays_one_alert() {
+    if !live("a_session_that_goes_on_across_a_restart_stays_one_alert") {
+        return;
+    }
+    let _turn = turn();
+    for (port, end) in [(24_061, End::Clean), (24_062, End::Kill)] {
+        let mut watch = Watch::start();
+        let mut far_end = Operator::on(port);
+        let shell = ["alpine", "nc", FAR_END, &port.to_string(), "-e", "sh"];
+        let _container = Container::start(&shell);
+        let is_high = |alert: &Value| matches!(alert["level"].as_str(), Some("High" | "Critical"));
+        thread::sleep(Duration::from_millis(1500));
+        far_end.says("id");
+        let (_, before) = watch.alert(port, is_high).expect("no alert before");
+        // Longer than a watch takes to keep what it has told.
+        thread::sleep(Duration::from_secs(1));
+        match end {
+            End::Clean => drop(watch.stop()),
+            End::Kill => watch.child.kill().unwrap(),
+        }
+        let mut watch = watch.again();
+        assert!(watch.errors().contains("goes on from what"), "{}", watch.errors());
+        let told = watch.lines.lock().unwrap().len();
+        thread::sleep(Duration::from_millis(500));
+        far_end.says("ls /");
+        let commands = |alert: &Value| is_high(alert) && alert["revision"].as_u64() > Some(1);
+        let (_, after) = watch.alert(port, commands).expect("no word after");
+        assert_eq!(after["id"], before["id"], "another alert for the same session");
+        assert!(watch.lines.lock().unwrap().len() > told, "the commands after were not seen");
+        watch.stop();
+        let listed = tidewaiter(&[
+            "alerts",
+            "--format",
+            "json",
+            "--level",
+            "low",
+            "--store",
+            &watch.store(),
+        ]);
+        let about = String::from_utf8_lossy(&listed.stdout)
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|alert| alert["peer"]["port"] == port)
+            .count();
+        assert_eq!(about, 1, "{}", said(&listed));
+    }
+}
+
+#[test]
+fn kill_9_costs_a_recording_a_second_at_most() {
+    if !live("kill_9_costs_a_recording_a_second_at_most") {
+        return;
+    }
+    let _turn = turn();
+    let mut watch = Watch::start();
+    let _far_end = Commander::on(24_071);
+    telnet(&[], 24_071);
+    watch.alert(24_071, is_complete).expect("no alert");
+    thread::sleep(Duration::from_secs(1));
+    watch.child.kill().unwrap();
+    watch.child.wait().unwrap();
+    let again = tempfile::tempdir().unwrap();
+    let store = again.path().display().to_string();
+    let recording = watch.recording().display().to_string();
+    let scan = tidewaiter(&["scan", &recording, "--store", &store, "--format", "json"]);
+    let levels: Vec<_> = String::from_utf8_lossy(&scan.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|alert| alert["peer"]["port"] == 24_071)
+        .map(|alert| alert["level"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(levels, ["High"], "{}", said(&scan));
 }
 
 #[test]

@@ -102,6 +102,13 @@ impl Actors {
         }
     }
 
+    /// Nobody has watched from then on for a while: who ran until then may have ended.
+    pub(super) fn lost_sight(&mut self, from: Time) {
+        for client in self.clients.iter_mut().filter(|client| client.from <= from) {
+            client.to = client.to.min(from);
+        }
+    }
+
     /// The client that was running when the container was created, if only one could have made it.
     pub(super) fn of(&self, container: &Container) -> Option<&Client> {
         let created = container.created()?;

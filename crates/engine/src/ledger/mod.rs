@@ -15,8 +15,8 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use observation::{
-    ContainerId, ContainerState, Endpoint, Fact, FlowKey, LocalSide, Observation, PortId, Side,
-    SourceId, SourceKind, SourceState, Time, Transport,
+    ContainerId, ContainerState, Endpoint, Fact, FlowKey, GapCause, LocalSide, Observation, PortId,
+    Side, SourceId, SourceKind, SourceState, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,10 @@ impl Ledger {
             }
             Fact::SocketTuple(fact) => {
                 self.sockets.tuple(at, fact);
+                Touched::Nothing
+            }
+            Fact::Gap(gap) if gap.cause == GapCause::Silent => {
+                self.actors.lost_sight(gap.from);
                 Touched::Nothing
             }
             Fact::SourceStatus(fact) if fact.kind == SourceKind::RuntimeEvents => {

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::object::{self, Hook, MapKind, MapShape};
@@ -110,6 +111,19 @@ impl CgroupCut {
         // Also proves that what is pinned there is a cut's counters.
         cut.counters()?;
         Ok(cut)
+    }
+
+    /// Whether it is this directory's cgroup that is cut: a container that is started again has a
+    /// new one under the same path.
+    ///
+    /// # Errors
+    /// When the directory cannot be looked at, or the kernel refuses to describe the cut.
+    pub fn covers(&self, cgroup_directory: &Path) -> Result<bool> {
+        let metadata = fs::metadata(cgroup_directory).map_err(|error| {
+            Error::of(format!("looking at the cgroup {}", cgroup_directory.display()), error)
+        })?;
+        let id = Some(metadata.ino());
+        Ok(object::cgroup_of(&self.ingress)? == id && object::cgroup_of(&self.egress)? == id)
     }
 
     /// What the cut has stopped so far.

@@ -126,6 +126,16 @@ pub(super) fn detach(link: &OwnedFd) -> io::Result<()> {
     call(Command::LinkDetach, &Attributes::new().fd(0, link.as_fd())).map(drop)
 }
 
+/// The number of the cgroup that a link is attached to; `None` once that cgroup is gone.
+pub(super) fn cgroup_of(link: &OwnedFd) -> Result<Option<u64>> {
+    // The start of `struct bpf_link_info`: type, id, program, and behind the gap the cgroup's id.
+    let mut info = [0_u8; 32];
+    let attributes = Attributes::new().fd(0, link.as_fd()).u32(4, 32).pointer(8, info.as_mut_ptr());
+    call(Command::ObjectInfo, &attributes)
+        .map_err(|error| Error::of("describing a bpf link", error).needs(CAPABILITIES))?;
+    Ok(crate::native::u64_at(&info, 16).filter(|id| *id != 0))
+}
+
 /// Makes an object outlive the process, under a name in a bpf file system.
 pub(super) fn pin(object: &OwnedFd, path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes())

@@ -8,11 +8,12 @@ use clap::ValueEnum;
 use observation::Time;
 
 use super::Outcome;
-use super::watch::coverage::{Coverage, RingState, read};
+use super::watch::coverage::{Coverage, CutStanding, RingState, read};
 use super::watch::state_name;
+use crate::responders::{Condition, Standing as CutReceipt, conditions};
 use crate::sinks::escaped;
 use crate::sources::live::manifest::{PortCheck, Standing};
-use crate::store::StoreChoice;
+use crate::store::{Store, StoreChoice};
 use crate::timestamp;
 
 /// Show what the watch sees: its sources, its losses, and each port's frames beside what the
@@ -20,7 +21,8 @@ use crate::timestamp;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A port is `exact` when the sensor saw every byte that its interface counted. `unexplained` frames
-passed the interface and not the sensor: a fault, or a way around monitoring; exit code 4.
+passed the interface and not the sensor: a fault, or a way around monitoring; exit code 4, as for
+an isolation that has a hole.
 
 Examples:
   tidewaiter coverage
@@ -55,6 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             store.folder().display()
         )
     })?;
+    let mut coverage = coverage;
+    coverage.cuts = cuts(&store)?;
     let mut out = io::stdout().lock();
     match arguments.format {
         Format::Table => table(&mut out, &coverage, timestamp::now())?,
@@ -65,8 +69,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     out.flush()?;
     let lost = coverage.containers.dropped_count + coverage.host.dropped_count;
     let short = coverage.sums.unexplained_count + coverage.sums.dropped_count;
-    let whole = lost + short + coverage.queue_lost_count == 0;
+    let open = coverage.cuts.iter().filter(|cut| cut.open).count();
+    let whole = lost + short + coverage.queue_lost_count == 0 && open == 0;
     Ok(if whole { Outcome::Done } else { Outcome::Damaged })
+}
+
+/// The isolations that stand. Where nobody watches, nobody cuts again what has opened.
+fn cuts(store: &Store) -> anyhow::Result<Vec<CutStanding>> {
+    let in_words = |(standing, condition): (CutReceipt, Condition)| {
+        let (title, text) = condition.in_words();
+        CutStanding {
+            receipt: standing.id,
+            container: standing.detail.container,
+            name: standing.detail.name,
+            open: condition.is_open(),
+            detail: format!("{title}: {text}"),
+        }
+    };
+    Ok(conditions(store)?.into_iter().map(in_words).collect())
 }
 
 fn table(out: &mut impl Write, coverage: &Coverage, now: Time) -> io::Result<()> {
@@ -91,6 +111,15 @@ fn table(out: &mut impl Write, coverage: &Coverage, now: Time) -> io::Result<()>
     }
     if coverage.queue_lost_count > 0 {
         writeln!(out, "  the engine had no room for {}", coverage.queue_lost_count)?;
+    }
+    if coverage.evidence.cut_count > 0 || coverage.evidence.evicted_count > 0 {
+        writeln!(out, "\nHeld for evidence: {}", coverage.evidence)?;
+    }
+    if !coverage.cuts.is_empty() {
+        writeln!(out, "\nIsolations")?;
+    }
+    for cut in &coverage.cuts {
+        writeln!(out, "  {:<16} receipt {}, {}", escaped(&cut.name), cut.receipt, cut.detail)?;
     }
     writeln!(out, "\nPorts: {}", coverage.sums)?;
     if !coverage.ports.is_empty() {

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::Outcome;
+use crate::responders::conditions;
 use crate::sinks::escaped_whole;
 use crate::sources::runtime_api::RuntimeApi;
 use crate::store::StoreChoice;
@@ -61,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     findings.extend(runtimes());
     findings.extend([packets(), counters(), executions(), cgroups(), sockets(), cutting()]);
     findings.push(store(&arguments.store));
+    findings.extend(cuts(&arguments.store));
     let mut out = io::stdout().lock();
     for finding in &findings {
         let mark = match finding.health {
@@ -113,6 +115,7 @@ const CAPABILITIES: &[(u32, &str, &str)] = &[
     (13, "CAP_NET_RAW", "packets"),
     (19, "CAP_SYS_PTRACE", "executables and namespaces of other users' processes"),
     (21, "CAP_SYS_ADMIN", "entering a container's network namespace for isolation"),
+    (23, "CAP_SYS_NICE", "reading processes that live for milliseconds on a busy machine"),
     (39, "CAP_BPF", "which process opened each socket"),
 ];
 
@@ -262,5 +265,21 @@ fn remedy(error: &sys::Error) -> String {
     match error.missing() {
         Some(capabilities) => format!("run with sudo, or grant {capabilities}"),
         None => "this kernel or sandbox refuses it".to_owned(),
+    }
+}
+
+/// The isolations that stand; nothing where there are none.
+fn cuts(choice: &StoreChoice) -> Option<Finding> {
+    let all = choice.open().and_then(|store| conditions(&store)).ok()?;
+    let open: Vec<_> = all.iter().filter(|(_, condition)| condition.is_open()).collect();
+    match (all.len(), open.as_slice()) {
+        (0, _) => None,
+        (count, []) => Some(Finding::good("isolations", format!("{count} stand and hold"))),
+        (count, [(standing, condition), ..]) => {
+            let (name, (_, why)) = (&standing.detail.name, condition.in_words());
+            let detail = format!("{} of {count} have a hole: {name}: {why}", open.len());
+            let remedy = "`tidewaiter respond --status` names each one and what closes it";
+            Some(Finding::less("isolations", detail, remedy))
+        }
     }
 }

@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 use super::Outcome;
 use super::alerts::find;
 use crate::responders::{
-    Action, Done, Plan, Standing, Target, apply, describe, row, standing, targets, undo, verify,
+    Action, Condition, Done, Plan, Standing, Target, apply, conditions, describe, row, standing,
+    targets, undo, verify,
 };
 use crate::sinks::{escaped, escaped_whole};
 use crate::sources::runtime_api::RuntimeApi;
@@ -25,10 +26,16 @@ Examples:
   sudo tidewaiter respond 01JD8T6V3M --apply                  seal the evidence, then isolate
   sudo tidewaiter respond 01JD8T6V3M --only preserve --apply
   sudo tidewaiter respond 01JD8T6V3M --undo                   what an undo would remove
-  sudo tidewaiter respond 01JD8T6V3M --undo --apply")]
+  sudo tidewaiter respond 01JD8T6V3M --undo --apply
+  sudo tidewaiter respond --status                            which cuts stand, and whether they hold
+
+While `watch` runs on the same store it cuts again what a restart or a network that was connected
+later has opened. Without it, --status, `doctor` and `coverage` name the hole, and the same
+`respond ALERT --apply` closes it.")]
 pub(crate) struct Arguments {
     /// The alert's id, or any unambiguous beginning of it.
-    alert: String,
+    #[arg(required_unless_present = "status")]
+    alert: Option<String>,
     /// Do it; without this only the plan is shown.
     #[arg(long)]
     apply: bool,
@@ -38,6 +45,10 @@ pub(crate) struct Arguments {
     /// Take back the isolations that stand for this alert.
     #[arg(long)]
     undo: bool,
+    /// Show every isolation that stands, and whether it still covers its container; exit with 4
+    /// when one has a hole.
+    #[arg(long, conflicts_with_all = ["apply", "only", "undo", "container", "alert"])]
+    status: bool,
     /// Only this container of the alert: its name, or a beginning of its id.
     #[arg(long, value_name = "NAME|ID")]
     container: Option<String>,
@@ -47,7 +58,10 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut store = arguments.store.open()?;
-    let stored = find(&store, &arguments.alert)?;
+    if arguments.status {
+        return status(&store);
+    }
+    let stored = find(&store, arguments.alert())?;
     if arguments.undo {
         return take_back(&mut store, &stored.alert.id.to_string(), arguments);
     }
@@ -86,6 +100,42 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         bail!("{failed_count} of the actions failed; the others were done, see above");
     }
     Ok(Outcome::Done)
+}
+
+impl Arguments {
+    fn alert(&self) -> &str {
+        self.alert.as_deref().unwrap_or_default()
+    }
+}
+
+/// Every isolation that stands.
+fn status(store: &Store) -> anyhow::Result<Outcome> {
+    let all = conditions(store)?;
+    let mut out = io::stdout().lock();
+    if all.is_empty() {
+        writeln!(out, "no isolation stands")?;
+        return Ok(Outcome::Done);
+    }
+    let mut hole_count = 0;
+    for (one, condition) in &all {
+        write!(out, "{}", condition_rows(one, condition))?;
+        hole_count += usize::from(condition.is_open());
+    }
+    out.flush()?;
+    Ok(if hole_count == 0 { Outcome::Done } else { Outcome::Damaged })
+}
+
+fn condition_rows(one: &Standing, condition: &Condition) -> String {
+    let name = escaped(&one.detail.name);
+    let at = timestamp::readable(one.at);
+    let mut out = format!("receipt {}: isolation of {name}, {at}\n", one.id);
+    let (title, text) = condition.in_words();
+    row(&mut out, title, &text);
+    if let Condition::Hole(_) = condition {
+        let close = format!("`tidewaiter respond {} --only isolate --apply`", one.alert);
+        row(&mut out, "close", &close);
+    }
+    out
 }
 
 fn take_back(store: &mut Store, alert: &str, arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -129,7 +179,7 @@ fn again(arguments: &Arguments, words: &str) -> String {
         Some(folder) => format!(" --store {}", escaped(&folder.display().to_string())),
         None => String::new(),
     };
-    format!("`tidewaiter respond {}{words}{store}` does it.", escaped(&arguments.alert))
+    format!("`tidewaiter respond {}{words}{store}` does it.", escaped(arguments.alert()))
 }
 
 fn standing_rows(one: &Standing) -> String {

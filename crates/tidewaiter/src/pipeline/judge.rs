@@ -41,9 +41,8 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// A judge that knows nothing yet; `seed` keys the engine's hash tables.
-    pub(crate) fn new(seed: u64, store: Store, sink: Sink, showing: Showing) -> Self {
-        let engine = Engine::new(Limits::default(), seed);
+    /// A judge that knows what this engine knows.
+    pub(crate) fn resuming(engine: Engine, store: Store, sink: Sink, showing: Showing) -> Self {
         let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
         let gate = HostGate::default();
         Self { gate, engine, store, sink, showing, fresh, waiting, alerts }
@@ -51,7 +50,8 @@ impl Judge {
 
     /// A judge of recorded input: the same every time, each alert shown once and in the end.
     pub(crate) fn replaying(store: Store, sink: Sink) -> Self {
-        Self::new(REPLAY_SEED, store, sink, Showing::AtTheEnd)
+        let engine = Engine::new(Limits::default(), REPLAY_SEED);
+        Self::resuming(engine, store, sink, Showing::AtTheEnd)
     }
 
     /// Judges one Observation. The updates that it caused are returned; with
@@ -104,6 +104,11 @@ impl Judge {
             self.alerts.iter().map(|(id, (opened_at, _))| (*opened_at, *id)).collect();
         order.sort_unstable();
         order.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// What the next judge needs to go on from here.
+    pub(crate) fn save(&self) -> Vec<u8> {
+        self.engine.save()
     }
 
     /// What the engine counted.

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use super::hold::{self, Hole};
 use super::isolate::{self, Cut};
 use super::plan::{Isolation, Plan};
 use super::preserve;
@@ -94,12 +95,8 @@ fn isolate_one(
             Ok(Done::StoodAlready(standing.id, title, counters.clone()))
         }
         (Isolation::Cut(cut), Target::Live(live)) => cut_off(store, alert, live, cut),
-        (Isolation::Again(standing, _, cut), Target::Live(live)) => {
-            // What is left of the earlier one goes first: one container, one isolation.
-            match undo(store, standing) {
-                Ok(_) => cut_off(store, alert, live, cut),
-                Err(error) => Ok(Done::Failed(title, format!("{error:#}"))),
-            }
+        (Isolation::Again(standing, why, cut), Target::Live(live)) => {
+            hold::mend(store, alert, standing, &Hole::new(why, live, cut))
         }
         (Isolation::Cannot(why), _) => Ok(Done::Skipped(title, why.clone())),
         (Isolation::Cut(_) | Isolation::Again(..), _) => {
@@ -108,15 +105,26 @@ fn isolate_one(
     }
 }
 
-fn cut_off(store: &mut Store, alert: &str, live: &Live, cut: &Cut) -> anyhow::Result<Done> {
-    let mut detail = Detail {
+/// What a receipt says before its cut is made.
+pub(super) fn intent(live: &Live, cut: &Cut) -> Detail {
+    Detail {
         progress: Progress::Intent,
         container: live.id.clone(),
         name: live.name.clone(),
         changed: isolate::describe(&cut.made),
         verified: String::new(),
         made: cut.made.clone(),
-    };
+    }
+}
+
+/// Cuts a container off under a receipt of its own.
+pub(super) fn cut_off(
+    store: &mut Store,
+    alert: &str,
+    live: &Live,
+    cut: &Cut,
+) -> anyhow::Result<Done> {
+    let mut detail = intent(live, cut);
     let id = receipt::intend(store, alert, ISOLATE, &detail)?;
     let outcome = isolate::apply(&cut.made).and_then(|notes| {
         let holds = isolate::verify(&cut.made).map_err(|why| anyhow::anyhow!("{why}"))?;

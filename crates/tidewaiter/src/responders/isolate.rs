@@ -98,7 +98,16 @@ pub(crate) fn apply(made: &Made) -> anyhow::Result<Vec<String>> {
             if ensure_bpffs(Path::new(BPF_FOLDER))? == Mounted::Now {
                 notes.push(format!("mounted a bpf file system at {BPF_FOLDER}; undo leaves it"));
             }
-            if CgroupCut::reopen(pin).is_err() {
+            let stands = match CgroupCut::reopen(pin) {
+                Ok(cut) if cut.covers(cgroup)? => true,
+                Ok(cut) => {
+                    // What it cut is gone, and its name is wanted again.
+                    cut.undo()?;
+                    false
+                }
+                Err(_) => false,
+            };
+            if !stands {
                 let mut cut = CgroupCut::apply(cgroup)?;
                 cut.pin(pin)?;
             }
@@ -129,9 +138,12 @@ pub(crate) fn verify(made: &Made) -> Result<String, String> {
             said.push(dropped(&mut nft, CutKind::Namespace, &inner.cut, "inside")?);
             Ok(said.join("; "))
         }
-        Made::Cgroup { pin, .. } => {
-            let counters = CgroupCut::reopen(pin).and_then(|cut| cut.counters());
-            let counters = counters.map_err(|error| error.to_string())?;
+        Made::Cgroup { pin, cgroup } => {
+            let cut = CgroupCut::reopen(pin).map_err(|error| error.to_string())?;
+            if !cut.covers(cgroup).map_err(|error| error.to_string())? {
+                return Err("its cgroup was made anew, by a restart, and is not cut".to_owned());
+            }
+            let counters = cut.counters().map_err(|error| error.to_string())?;
             let (to, from) = (counters.ingress.packet_count, counters.egress.packet_count);
             Ok(format!("dropped so far: {to} packets to it, {from} from it"))
         }
@@ -193,15 +205,16 @@ fn tables(live: &Live, inode: u64, cut: &str) -> Result<Cut, String> {
                 .to_owned(),
         );
     }
-    let numbered = |letter: char, links: Vec<(u32, String)>| {
-        let table = |(number, (ifindex, interface))| DeviceTable {
-            cut: format!("{cut}{letter}{number}"),
+    // By the interface's number, so that a wider cut finds what stands already.
+    let named = |letter: char, links: Vec<(u32, String)>| {
+        let table = |(ifindex, interface)| DeviceTable {
+            cut: format!("{cut}{letter}{ifindex:x}"),
             interface,
             ifindex,
         };
-        links.into_iter().enumerate().map(table).collect::<Vec<_>>()
+        links.into_iter().map(table).collect::<Vec<_>>()
     };
-    let (host, inside) = (numbered('x', found), numbered('i', odd));
+    let (host, inside) = (named('x', found), named('i', odd));
     Ok(Cut { made: Made::Tables { host, inside, inner }, weaknesses })
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use engine::Alert;
 
+use super::hold;
 use super::isolate::{self, Cut};
 use super::preserve;
 use super::receipt::{self, Standing};
@@ -127,17 +128,13 @@ fn isolation(target: &Target, alert: &str, standing: &[Standing]) -> Isolation {
         }
     };
     let earlier = standing.iter().find(|standing| concerns(standing, live));
-    let verified = earlier.map(|standing| (standing, isolate::verify(&standing.detail.made)));
-    if let Some((standing, Ok(counters))) = verified {
-        return Isolation::Stands(Box::new(standing.clone()), counters);
-    }
-    match (isolate::plan(live, alert), verified) {
+    match (isolate::plan(live, alert), earlier) {
         (Err(why), _) => Isolation::Cannot(why),
         (Ok(cut), None) => Isolation::Cut(cut),
-        (Ok(cut), Some((standing, lost))) => {
-            let why = lost.err().unwrap_or_default();
-            Isolation::Again(Box::new(standing.clone()), why, cut)
-        }
+        (Ok(cut), Some(standing)) => match hold::holds(&standing.detail.made, &cut) {
+            Ok(counters) => Isolation::Stands(Box::new(standing.clone()), counters),
+            Err(why) => Isolation::Again(Box::new(standing.clone()), why, cut),
+        },
     }
 }
 

@@ -244,7 +244,8 @@ fn cautions(inspect: &Value) -> Vec<String> {
     let restart = text("/HostConfig/RestartPolicy/Name");
     if !matches!(restart, "" | "no") {
         found.push(format!(
-            "its restart policy is `{}`: after a restart it is on a new, uncut network",
+            "its restart policy is `{}`: after a restart it is on a new network, uncut until \
+             `watch` or this command cuts it again",
             escaped(restart)
         ));
     }

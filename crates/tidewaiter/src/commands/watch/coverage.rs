@@ -8,6 +8,7 @@ use std::path::Path;
 use observation::{SourceKind, SourceState, Time};
 use serde::{Deserialize, Serialize};
 
+use crate::sources::live::held::HeldCounts;
 use crate::sources::live::manifest::{PortCheck, Sums};
 
 const FILE: &str = "coverage.json";
@@ -35,6 +36,27 @@ pub(crate) struct Coverage {
     pub(crate) ports: Vec<PortCheck>,
     /// All ports'.
     pub(crate) sums: Sums,
+    /// What is held in memory for evidence.
+    #[serde(default)]
+    pub(crate) evidence: HeldCounts,
+    /// The isolations that stand, as `coverage` finds them.
+    #[serde(default)]
+    pub(crate) cuts: Vec<CutStanding>,
+}
+
+/// One isolation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CutStanding {
+    /// Its receipt's number.
+    pub(crate) receipt: i64,
+    /// The container's full id.
+    pub(crate) container: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether the container may get out.
+    pub(crate) open: bool,
+    /// How it fares, in words.
+    pub(crate) detail: String,
 }
 
 /// One source.

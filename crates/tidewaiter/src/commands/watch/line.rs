@@ -8,15 +8,19 @@ use std::sync::Arc;
 use observation::{Fact, Gap, GapCause, Observation, SourceId, Span, Time};
 
 use super::coverage::{self, Coverage, RingState};
+use super::cuts::Cuts;
+use super::resume::Keeper;
 use super::sources::{Ended, Live};
 use super::standing::Standing;
 use crate::pipeline::{Judge, Totals};
 use crate::record::spool::Spool;
 use crate::record::{Origin, Recorder};
 use crate::sources::live::feed::{FeedLoss, Parcel};
+use crate::sources::live::held::HeldCounts;
 use crate::sources::live::itself::Itself;
 use crate::sources::live::manifest::Sums;
 use crate::sources::live::reorder::{REORDER_MS, Reorder};
+use crate::sources::live::{PACKETS, PROCESSES, SOCKETS};
 
 /// How far the engine's clock is behind the wall clock: nothing that is earlier comes any more,
 /// but for what its source learned late.
@@ -25,6 +29,10 @@ const BEHIND: Span = Span::from_millis(REORDER_MS);
 /// Everything behind the queue.
 pub(super) struct Line {
     judge: Judge,
+    keeper: Keeper,
+    cuts: Cuts,
+    /// What the engine had evicted before this watch.
+    evicted_before_count: u64,
     reorder: Reorder,
     itself: Itself,
     recorder: Option<Arc<Recorder>>,
@@ -49,13 +57,17 @@ pub(super) struct LastLine {
 impl Line {
     pub(super) fn new(
         judge: Judge,
+        keeper: Keeper,
         live: &Live,
         recorder: Option<Arc<Recorder>>,
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let spool = Spool::start(folder, live.held(), live.snapshots())?;
         Ok(Self {
+            cuts: Cuts::start(folder)?,
+            evicted_before_count: judge.tally().evicted_count,
             judge,
+            keeper,
             reorder: Reorder::default(),
             itself: live.itself,
             recorder,
@@ -70,8 +82,22 @@ impl Line {
         })
     }
 
+    /// Nobody has watched since then: whatever happened meanwhile was not seen.
+    pub(super) fn unwatched(&mut self, since: Option<Time>) -> anyhow::Result<()> {
+        let Some(from) = since else { return Ok(()) };
+        let to = crate::timestamp::now();
+        for source in [PACKETS, PROCESSES, SOCKETS] {
+            // Nobody can say how many.
+            let gap = Gap { source, from, to, lost_count: 1, cause: GapCause::Silent };
+            let fact = Fact::Gap(gap);
+            self.judge_one(&Observation { at: to, witness: source, order: 0, fact })?;
+        }
+        Ok(())
+    }
+
     /// Takes one in.
     pub(super) fn take(&mut self, parcel: Parcel, now: Time) {
+        self.cuts.notice(&parcel);
         self.reorder.push(parcel, now);
     }
 
@@ -81,8 +107,12 @@ impl Line {
             self.judge_parcel(&parcel)?;
         }
         let updates = self.judge.advance(now - BEHIND)?;
+        self.keeper.note(updates);
         self.spool.take(updates);
         self.standing.speak();
+        if let Err(error) = self.keeper.keep(&self.judge) {
+            self.standing.complain(&format!("keeping the engine's state: {error}"));
+        }
         Ok(())
     }
 
@@ -94,7 +124,8 @@ impl Line {
             let fact = Fact::Gap(gap);
             self.judge_one(&Observation { at: now, witness: source, order: 0, fact })?;
         }
-        self.write_coverage(live.rings(), live.checks(), live.sums(), now);
+        let (rings, evidence) = (live.rings(), live.held_counts());
+        self.write_coverage(rings, live.checks(), live.sums(), evidence, now);
         Ok(())
     }
 
@@ -104,14 +135,20 @@ impl Line {
             self.judge_parcel(&parcel)?;
         }
         let _ = self.fresh_losses();
-        self.write_coverage(ended.rings, ended.checks.clone(), ended.sums, crate::timestamp::now());
+        let now = crate::timestamp::now();
+        self.write_coverage(ended.rings, ended.checks.clone(), ended.sums, ended.evidence, now);
         let alerts = self.judge.finish()?;
+        if let Err(error) = self.keeper.keep_now(&self.judge) {
+            self.standing.complain(&format!("keeping the engine's state: {error}"));
+        }
+        self.cuts.finish();
         let spooled = self.spool.finish();
         let mut totals = ended.totals.clone();
         totals.alerts = alerts;
         totals.dropped("observations without room", self.lost_count);
         totals.dropped("observations unreadable", self.unreadable_count);
-        totals.dropped("engine state evicted", self.judge.tally().evicted_count);
+        let evicted_count = self.judge.tally().evicted_count - self.evicted_before_count;
+        totals.forgotten("older names and flows forgotten", evicted_count);
         totals.dropped("evidence not written", spooled.failed_count);
         Ok(LastLine { totals, sums: ended.sums })
     }
@@ -138,7 +175,9 @@ impl Line {
         if let Fact::SourceStatus(status) = &observation.fact {
             self.standing.note(status);
         }
-        self.spool.take(self.judge.observe(observation)?);
+        let updates = self.judge.observe(observation)?;
+        self.keeper.note(updates);
+        self.spool.take(updates);
         Ok(())
     }
 
@@ -153,6 +192,7 @@ impl Line {
         rings: [RingState; 2],
         ports: Vec<crate::sources::live::manifest::PortCheck>,
         sums: Sums,
+        evidence: HeldCounts,
         now: Time,
     ) {
         let [containers, host] = rings;
@@ -166,6 +206,8 @@ impl Line {
             queue_lost_count: self.lost_count,
             ports,
             sums,
+            evidence,
+            cuts: Vec::new(),
         };
         if let Err(error) = coverage::write(&self.folder, &coverage) {
             self.standing.complain(&format!("writing the coverage to the store: {error}"));

@@ -1,7 +1,9 @@
 //! `watch`: this host's containers, live.
 
 pub(super) mod coverage;
+mod cuts;
 mod line;
+mod resume;
 mod sources;
 mod standing;
 
@@ -13,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use engine::{Engine, Limits};
 use observation::{Span, Time};
 
 use super::Outcome;
@@ -23,6 +26,7 @@ use crate::sinks::{Format, Sink};
 use crate::store::StoreChoice;
 use crate::timestamp;
 use line::Line;
+use resume::{Keeper, Left};
 use sources::Live;
 pub(super) use standing::state_name;
 
@@ -32,6 +36,10 @@ pub(super) use standing::state_name;
 Needs root, or CAP_NET_RAW (packets), CAP_SYS_PTRACE (processes), CAP_BPF and CAP_NET_ADMIN
 (sockets), and the runtime's socket; `tidewaiter doctor` says what is missing.
 $DOCKER_HOST chooses another socket (unix:///…). SIGINT and SIGTERM end it cleanly.
+
+What it knows is kept in the store: the next watch of the same boot goes on from there, and a
+session that goes on stays one alert. It cuts again what `respond` has isolated when a restart or
+another network has opened it. A recording is at most about a second behind: kill -9 loses no more.
 
 Examples:
   sudo tidewaiter watch
@@ -71,9 +79,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let recorder = arguments.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new);
     let sink = Sink::stdout(arguments.format, arguments.level.into(), arguments.store.commands());
     let seed = seed();
-    let judge = Judge::new(seed, store, sink, Showing::AsTheyCome);
-    let (live, parcels) = Live::start(recorder.clone(), seed)?;
-    let mut line = Line::new(judge, &live, recorder.clone(), &folder)?;
+    let keeper = Keeper::new(&folder).context("looking for what the watch before has left")?;
+    let (engine, since) = resumed(&keeper, seed);
+    let judge = Judge::resuming(engine, store, sink, Showing::AsTheyCome);
+    let (live, parcels) = Live::start(recorder.clone(), seed, since)?;
+    let mut line = Line::new(judge, keeper, &live, recorder.clone(), &folder)?;
+    line.unwatched(since)?;
     let started = Instant::now();
     let end = arguments.for_s.map(|seconds| started + Duration::from_secs(seconds));
     let mut second_at = timestamp::now();
@@ -110,6 +121,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         () if totals.totals.is_damaged() || failed > 0 => Outcome::Damaged,
         () => Outcome::Done,
     })
+}
+
+/// The engine to go on with, and since when nobody has watched; `seed` keys a new one's tables.
+fn resumed(keeper: &Keeper, seed: u64) -> (Engine, Option<Time>) {
+    match keeper.left() {
+        Left::State(engine, saved_at) => {
+            let at = timestamp::readable(saved_at);
+            eprintln!("tidewaiter: goes on from what the watch before knew at {at}");
+            return (*engine, Some(saved_at));
+        }
+        Left::Unusable(why) => {
+            eprintln!("tidewaiter: begins anew, without what the watch before knew: {why}");
+        }
+        Left::Nothing => {}
+    }
+    (Engine::new(Limits::default(), seed), None)
 }
 
 /// SIGINT and SIGTERM as a flag. A second one ends the program at once.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
-use observation::{SourceId, SourceKind, SourceState};
+use observation::{SourceId, SourceKind, SourceState, Time};
 
 use super::coverage::RingState;
 use crate::pipeline::Totals;
@@ -15,7 +15,7 @@ use crate::record::Recorder;
 use crate::sources::captures::Reading;
 use crate::sources::live::attachment::Attacher;
 use crate::sources::live::feed::{Feed, FeedLoss, Feeds, Parcel};
-use crate::sources::live::held::{HeldLimits, HeldPackets};
+use crate::sources::live::held::{HeldCounts, HeldLimits, HeldPackets};
 use crate::sources::live::itself::Itself;
 use crate::sources::live::manifest::{PortCheck, Sums};
 use crate::sources::live::packets::{HostUse, PacketSource, Ports, RingCounts, Shared, Side};
@@ -54,13 +54,16 @@ pub(super) struct Ended {
     pub(super) rings: [RingState; 2],
     pub(super) checks: Vec<PortCheck>,
     pub(super) sums: Sums,
+    pub(super) evidence: HeldCounts,
 }
 
 impl Live {
     /// Opens the ring first, so that whatever starts afterwards is seen from its first packet.
+    /// Runtimes are asked for what they have told since the watch before.
     pub(super) fn start(
         recorder: Option<Arc<Recorder>>,
         seed: u64,
+        since: Option<Time>,
     ) -> anyhow::Result<(Self, Receiver<Parcel>)> {
         let (mut feeds, parcels) = Feeds::new();
         let ports = Ports::open(timestamp::now()).context("listing this host's interfaces")?;
@@ -93,7 +96,7 @@ impl Live {
         };
         live.packets(feeds.of(PACKETS), feeds.of(HOST_PACKETS), seed)?;
         live.kernel_events(Voice::new(feeds.of(SOCKETS)))?;
-        live.runtimes(&mut feeds, &attacher)?;
+        live.runtimes(&mut feeds, &attacher, since)?;
         live.losses = feeds.into_losses();
         Ok((live, parcels))
     }
@@ -124,7 +127,12 @@ impl Live {
         self.spawn("processes", move || processes::follow(&reader, &stop))
     }
 
-    fn runtimes(&mut self, feeds: &mut Feeds, attacher: &Attacher) -> anyhow::Result<()> {
+    fn runtimes(
+        &mut self,
+        feeds: &mut Feeds,
+        attacher: &Attacher,
+        since: Option<Time>,
+    ) -> anyhow::Result<()> {
         let apis = RuntimeApi::discover();
         if apis.is_empty() {
             let voice = Voice::new(feeds.of(RUNTIME));
@@ -145,7 +153,7 @@ impl Live {
             self.records.push(("descriptions", Arc::clone(&inspector.counts)));
             let voice = Arc::new(Voice::new(feeds.of(SourceId(RUNTIME.0 + number))));
             let recorder = self.shared.recorder.clone();
-            let runtime = Runtime::new(api, voice, inspector, recorder);
+            let runtime = Runtime::new(api, voice, inspector, recorder, since);
             self.records.push(("runtime events", Arc::clone(&runtime.counts)));
             let stop = self.shared.stop.clone();
             self.spawn("runtime", move || runtime.follow(&stop))?;
@@ -174,6 +182,11 @@ impl Live {
     /// The last packets of each port.
     pub(super) fn held(&self) -> Arc<Mutex<HeldPackets>> {
         Arc::clone(&self.shared.held)
+    }
+
+    /// What the limits did to it.
+    pub(super) fn held_counts(&self) -> HeldCounts {
+        lock(&self.shared.held).counts
     }
 
     /// The last descriptions of containers.
@@ -217,6 +230,10 @@ impl Live {
         for ring in rings {
             totals.dropped("packets without room in the ring", ring.dropped_count);
         }
+        // They were judged; only what is held of them, in case there is an alert, is less.
+        let evidence = self.held_counts();
+        totals.forgotten("packets held as evidence without their ends", evidence.cut_count);
+        totals.forgotten("older packets no longer held as evidence", evidence.evicted_count);
         let processes = &self.reader.counts;
         let records = self.records.iter().map(|(name, counts)| (*name, counts.as_ref()));
         for (name, counts) in records.chain([("processes", processes)]) {
@@ -227,7 +244,8 @@ impl Live {
             totals.not_understood(name, not_understood);
             totals.dropped(name, counts.lost.load(Ordering::Relaxed));
         }
-        Ended { totals, rings, checks: self.checks(), sums: self.sums() }
+        let (checks, sums) = (self.checks(), self.sums());
+        Ended { totals, rings, checks, sums, evidence }
     }
 }
 

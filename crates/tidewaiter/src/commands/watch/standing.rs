@@ -1,6 +1,7 @@
 //! Says what is watched and what cannot be seen, at the start and whenever it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use observation::{SourceId, SourceKind, SourceState, SourceStatus};
@@ -61,6 +62,12 @@ impl Standing {
         eprintln!("tidewaiter: watching this host: {}", seen.join(", "));
         for blind in self.details(|state| state != SourceState::Open) {
             eprintln!("tidewaiter: cannot see: {blind}");
+        }
+        if thread::spawn(sys::thread::react_at_once).join().is_ok_and(|tried| tried.is_err()) {
+            eprintln!(
+                "tidewaiter: cannot see: every process that lives for milliseconds, on a busy \
+                 machine: without CAP_SYS_NICE its readers wait for their turn"
+            );
         }
         if self.itself.container.is_some() {
             eprintln!("tidewaiter: its own container is not judged");

@@ -1,10 +1,12 @@
 //! The last packets of each container port, in memory, so that evidence begins before its alert.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 use observation::{PortId, SourceId, Span, Time};
 use sensor::{Direction, LinkType, Packet};
+use serde::{Deserialize, Serialize};
 
 /// How much is held.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +45,27 @@ pub(crate) struct HeldPackets {
     limits: HeldLimits,
     ports: BTreeMap<PortId, HeldPort>,
     total_bytes: usize,
+    /// What did not fit.
+    pub(crate) counts: HeldCounts,
+}
+
+/// What the limits did to what is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeldCounts {
     /// Packets that made room for newer ones.
     pub(crate) evicted_count: u64,
     /// Packets of which only the beginning is held.
     pub(crate) cut_count: u64,
+}
+
+impl fmt::Display for HeldCounts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HeldCounts { cut_count, evicted_count } = self;
+        write!(
+            out,
+            "{cut_count} packets cut to {CUT_BYTES} bytes, {evicted_count} let go for later ones"
+        )
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +95,8 @@ pub(crate) struct Snapshot {
 
 impl HeldPackets {
     pub(crate) const fn new(limits: HeldLimits) -> Self {
-        Self { limits, ports: BTreeMap::new(), total_bytes: 0, evicted_count: 0, cut_count: 0 }
+        let counts = HeldCounts { evicted_count: 0, cut_count: 0 };
+        Self { limits, ports: BTreeMap::new(), total_bytes: 0, counts }
     }
 
     /// Holds one more.
@@ -89,7 +109,7 @@ impl HeldPackets {
         let mut bytes = packet.bytes;
         if port.whole_bytes.saturating_add(bytes.len()) > self.limits.whole_bytes_per_s_max {
             if bytes.len() > CUT_BYTES {
-                self.cut_count += 1;
+                self.counts.cut_count += 1;
             }
             bytes = bytes.get(..CUT_BYTES).unwrap_or(bytes);
         } else {
@@ -106,7 +126,7 @@ impl HeldPackets {
         while port.bytes > self.limits.port_bytes_max {
             let Some(freed) = port.evict() else { break };
             self.total_bytes -= freed.0;
-            self.evicted_count += freed.1;
+            self.counts.evicted_count += freed.1;
         }
         if self.total_bytes > self.limits.total_bytes_max {
             self.make_room();
@@ -143,7 +163,7 @@ impl HeldPackets {
             let largest = self.ports.values_mut().max_by_key(|port| port.bytes);
             let Some(freed) = largest.and_then(HeldPort::evict) else { return };
             self.total_bytes -= freed.0;
-            self.evicted_count += freed.1;
+            self.counts.evicted_count += freed.1;
         }
     }
 }
@@ -280,7 +300,7 @@ mod tests {
             assert!(held.total_bytes <= limits.total_bytes_max);
         }
         assert_eq!(lengths(&held, 1).len(), 1);
-        assert!(held.evicted_count > 0);
+        assert!(held.counts.evicted_count > 0);
     }
 
     #[test]
@@ -292,7 +312,7 @@ mod tests {
         }
         let expected = [(0, 1000, 1000), (1, 1000, 1000), (2, CUT_BYTES, 1000), (1000, 1000, 1000)];
         assert_eq!(lengths(&held, 1), expected);
-        assert_eq!(held.cut_count, 1);
+        assert_eq!(held.counts.cut_count, 1);
     }
 
     #[test]

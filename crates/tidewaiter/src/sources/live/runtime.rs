@@ -38,8 +38,9 @@ impl Runtime {
         voice: Arc<Voice>,
         inspector: Arc<Inspector>,
         recorder: Option<Arc<Recorder>>,
+        last: Option<Time>,
     ) -> Self {
-        Self { api, voice, inspector, recorder, last: None, counts: Arc::default() }
+        Self { api, voice, inspector, recorder, last, counts: Arc::default() }
     }
 
     /// Follows it until the stop, through its restarts.
@@ -55,7 +56,12 @@ impl Runtime {
                     self.read(stream, stop);
                     if !stop.is_set() {
                         let from = self.last.unwrap_or_else(timestamp::now);
-                        self.voice.gap(from, 0, GapCause::Silent);
+                        // Nobody says how many: a daemon forgets its events when it ends.
+                        self.voice.gap(from, 1, GapCause::Silent);
+                        was_open = false;
+                        let detail = format!("{name}: the runtime went away");
+                        let state = SourceState::Closed;
+                        self.voice.stand(SourceKind::RuntimeEvents, state, &detail);
                     }
                 }
                 Err(error) if was_open => {
