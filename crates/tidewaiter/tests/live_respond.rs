@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Container, alert_about, docker, live, run, said, tidewaiter};
+use support::{Container, Network, alert_about, comes_to, docker, live, run, said, status, tidewaiter};
 
 /// One at a time: containers on one bridge would disturb each other's timing.
 static TURN: Mutex<()> = Mutex::new(());
@@ -157,44 +157,6 @@ fn an_established_session_stops_at_once_and_everything_else_stays() {
     assert!(far_end.hears_within(Duration::from_secs(20)), "the same session goes on");
     let tables = said(&run("nft", &["list", "tables"]));
     assert!(!tables.contains(&alert[..10]), "{tables}");
-}
-
-/// A second network, removed when the test ends.
-struct Network(String);
-
-impl Network {
-    fn new() -> Self {
-        let name = format!("tidewaiter-second-{}", std::process::id());
-        docker(&["network", "create", &name]);
-        Self(name)
-    }
-
-    fn gateway(&self) -> String {
-        docker(&["network", "inspect", &self.0, "--format", "{{(index .IPAM.Config 0).Gateway}}"])
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        run("docker", &["network", "rm", &self.0]);
-    }
-}
-
-fn status(store: &Path) -> std::process::Output {
-    tidewaiter(&["respond", "--status", "--store", &store.display().to_string()])
-}
-
-/// Waits until the isolations of this store are as they should be.
-fn comes_to(store: &Path, wanted: &str) {
-    let until = Instant::now() + Duration::from_secs(15);
-    loop {
-        let now = said(&status(store));
-        if now.contains(wanted) {
-            return;
-        }
-        assert!(Instant::now() < until, "not {wanted}: {now}");
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Container, live, run, said, tidewaiter};
+use support::{Container, Operator, live, run, said, tidewaiter, within};
 
 const FAR_END: &str = "198.51.100.10";
 /// What an alert may take from the far end's first answer.
@@ -147,17 +147,6 @@ impl Drop for Watch {
 fn verdict(alert: &Value) -> (String, (String, i64)) {
     let level = alert["level"].as_str().unwrap().to_owned();
     (alert["id"].as_str().unwrap().to_owned(), (level, alert["sum_db"].as_i64().unwrap()))
-}
-
-fn within(span: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let until = Instant::now() + span;
-    while !holds() {
-        if Instant::now() > until {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    true
 }
 
 /// A far end that gives one command to whoever comes.
@@ -299,35 +288,6 @@ fn a_recording_gives_the_same_alerts_and_evidence_survives_its_container() {
         .map(|line| verdict(&serde_json::from_str(line).unwrap()))
         .collect();
     assert_eq!(replayed, watch.verdicts());
-}
-
-/// A far end that says what it is told to, when it is told to.
-struct Operator(Child);
-
-impl Operator {
-    fn on(port: u16) -> Self {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", "wan", "timeout", "60", "nc", "-l", "-p"]);
-        command.arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::null());
-        let child = command.spawn().unwrap();
-        let listens = || {
-            let listening = run("ip", &["netns", "exec", "wan", "ss", "-Hltn"]);
-            String::from_utf8_lossy(&listening.stdout).contains(&format!(":{port} "))
-        };
-        assert!(within(Duration::from_secs(5), listens), "the far end does not listen");
-        Self(child)
-    }
-
-    fn says(&mut self, line: &str) {
-        writeln!(self.0.stdin.as_mut().unwrap(), "{line}").unwrap();
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// How a watch ends before the next one starts.

@@ -27,7 +27,7 @@ Examples:
   sudo tidewaiter respond 01JD8T6V3M --only preserve --apply
   sudo tidewaiter respond 01JD8T6V3M --undo                   what an undo would remove
   sudo tidewaiter respond 01JD8T6V3M --undo --apply
-  sudo tidewaiter respond --status                            which cuts stand, and whether they hold
+  sudo tidewaiter respond --status                            which cuts stand, and if they hold
 
 While `watch` runs on the same store it cuts again what a restart or a network that was connected
 later has opened. Without it, --status, `doctor` and `coverage` name the hole, and the same

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each live test uses a part of it")]
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Whether live tests run; loud when they do not.
 pub(crate) fn live(test: &str) -> bool {
@@ -71,6 +74,90 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         run("docker", &["rm", "-f", &self.id]);
+    }
+}
+
+/// A far end that says what it is told to, when it is told to.
+pub(crate) struct Operator(Child);
+
+impl Operator {
+    /// Listens in the namespace `wan`, for a minute.
+    pub(crate) fn on(port: u16) -> Self {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", "wan", "timeout", "60", "nc", "-l", "-p"]);
+        command.arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        let listens = || {
+            let listening = run("ip", &["netns", "exec", "wan", "ss", "-Hltn"]);
+            String::from_utf8_lossy(&listening.stdout).contains(&format!(":{port} "))
+        };
+        assert!(within(Duration::from_secs(5), listens), "the far end does not listen");
+        Self(child)
+    }
+
+    /// Says a line.
+    pub(crate) fn says(&mut self, line: &str) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether it comes to hold within this time.
+pub(crate) fn within(span: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + span;
+    while !holds() {
+        if Instant::now() > until {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+/// A second network, removed when the test ends.
+pub(crate) struct Network(pub(crate) String);
+
+impl Network {
+    /// Makes it.
+    pub(crate) fn new() -> Self {
+        let name = format!("tidewaiter-second-{}", std::process::id());
+        docker(&["network", "create", &name]);
+        Self(name)
+    }
+
+    /// The host's address on it.
+    pub(crate) fn gateway(&self) -> String {
+        docker(&["network", "inspect", &self.0, "--format", "{{(index .IPAM.Config 0).Gateway}}"])
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        run("docker", &["network", "rm", &self.0]);
+    }
+}
+
+/// `respond --status`.
+pub(crate) fn status(store: &Path) -> std::process::Output {
+    tidewaiter(&["respond", "--status", "--store", &store.display().to_string()])
+}
+
+/// Waits until the isolations of this store are as they should be.
+pub(crate) fn comes_to(store: &Path, wanted: &str) {
+    let until = Instant::now() + Duration::from_secs(15);
+    loop {
+        let now = said(&status(store));
+        if now.contains(wanted) {
+            return;
+        }
+        assert!(Instant::now() < until, "not {wanted}: {now}");
+        thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -211,7 +211,8 @@ mod tests {
     fn what_is_true_no_more_is_not_taken_up() {
         let folder = tempfile::tempdir().unwrap();
         let mut other = keeper(folder.path());
-        let changes: [(fn(&mut Circumstances), &str); 4] = [
+        type Change = fn(&mut Circumstances);
+        let changes: [(Change, &str); 4] = [
             (|it| it.boot = "another".into(), "started again"),
             (|it| it.netns += 1, "namespace"),
             (|it| it.program.push('0'), "another version"),
