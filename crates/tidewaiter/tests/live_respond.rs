@@ -17,7 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Container, Network, alert_about, comes_to, docker, live, run, said, status, tidewaiter};
+use support::{
+    Container, Network, alert_about, comes_to, docker, live, received, run, said, status,
+    tidewaiter,
+};
 
 /// One at a time: containers on one bridge would disturb each other's timing.
 static TURN: Mutex<()> = Mutex::new(());
@@ -104,12 +107,6 @@ fn respond(store: &Path, alert: &str, words: &[&str]) -> std::process::Output {
 fn logged(container: &Container) -> usize {
     let output = run("docker", &["logs", &container.id]);
     output.stdout.len()
-}
-
-fn received(pid: &str) -> u64 {
-    let table = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
-    let line = table.lines().find(|line| line.trim_start().starts_with("eth0:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]

@@ -161,6 +161,13 @@ pub(crate) fn comes_to(store: &Path, wanted: &str) {
     }
 }
 
+/// The bytes that a container has received at `eth0`.
+pub(crate) fn received(pid: &str) -> u64 {
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
+    let line = table.lines().find(|line| line.trim_start().starts_with("eth0:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// Puts an alert that accuses a container into a store, as `watch` would have; gives its id.
 pub(crate) fn alert_about(store: &Path, container: &str, number: u128) -> String {
     use engine::{Alert, AlertId, ContainerView, Level, Peer, Prevalence, Status, Subject};
