@@ -7,10 +7,7 @@ use std::io::{BufReader, Read};
 use std::time::Instant;
 
 use observation::{FactKind, PortId, SourceId, Time};
-use sensor::{Direction, Lane, Limits, LinkType, Packet, Sensor};
-
-/// Packets between two ticks, as a dispatcher would send them in blocks.
-const BLOCK_PACKETS: u64 = 1024;
+use sensor::{Direction, Lane, Limits, LinkType, Packet, Sensor, Watermark};
 
 const FRAME_BYTES_MAX: u32 = 1 << 20;
 
@@ -34,15 +31,13 @@ fn main() {
     let mut sensors: Vec<Sensor> = (0..lanes)
         .map(|index| Sensor::new(Limits::default(), 1, Lane { index, count: lanes }))
         .collect();
-    let mut count = 0;
+    let (mut count, mut watermark) = (0, Watermark::default());
     while let Some(packet) = capture.next() {
         count += 1;
+        let now = watermark.pass(packet.at);
         for sensor in &mut sensors {
+            sensor.advance(now, &mut |told| *kinds.entry(told.fact.kind()).or_default() += 1);
             sensor.packet(packet, &mut |told| *kinds.entry(told.fact.kind()).or_default() += 1);
-            if count % BLOCK_PACKETS == 0 {
-                let now = sensor.now();
-                sensor.advance(now, &mut |told| *kinds.entry(told.fact.kind()).or_default() += 1);
-            }
         }
     }
     let resident = resident_kib().saturating_sub(resident_before);

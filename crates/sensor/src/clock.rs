@@ -97,18 +97,25 @@ impl Clock {
     }
 }
 
-/// The latest of several clocks' times that is not out on its own: one clock that was led astray
-/// does not lead the others.
-pub fn watermark(times: impl IntoIterator<Item = Time>) -> Time {
-    let (mut latest, mut second) = (Time(0), Time(0));
-    for time in times {
-        if time > latest {
-            (latest, second) = (time, latest);
-        } else if time > second {
-            second = time;
+/// What time it is by all packets together, in their order: a function of their times alone, so
+/// that every lane can be told the same. A time that nobody confirms does not move it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watermark {
+    clock: Clock,
+    held: Option<Time>,
+}
+
+impl Watermark {
+    /// The time now that a packet of the time `at` has come. Nothing much earlier follows.
+    pub fn pass(&mut self, at: Time) -> Time {
+        if let Some(held) = self.held.take() {
+            self.clock.settle(held, at);
         }
+        if self.clock.date(at).is_none() {
+            self.held = Some(at);
+        }
+        self.clock.running().unwrap_or_default()
     }
-    if second > Time(0) && latest > second + AHEAD_MAX { second } else { latest }
 }
 
 const fn distance(a: Time, b: Time) -> u64 {
@@ -175,9 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn one_clock_that_was_led_astray_does_not_lead_the_others() {
-        assert_eq!(watermark([NOW, YEAR_2100, s(5)]), NOW);
-        assert_eq!(watermark([NOW, NOW + Span::from_secs(60)]), NOW + Span::from_secs(60));
-        assert_eq!(watermark([NOW]), NOW);
+    fn no_single_packet_moves_the_watermark_far() {
+        let mut watermark = Watermark::default();
+        let second = Span::from_secs(1);
+        assert_eq!(watermark.pass(NOW), Time(0));
+        assert_eq!(watermark.pass(NOW + second), NOW + second);
+        assert_eq!(watermark.pass(YEAR_2100), NOW + second);
+        assert_eq!(watermark.pass(NOW), NOW + second);
+        let later = NOW + Span::from_secs(86_400);
+        assert_eq!(watermark.pass(later), NOW + second);
+        assert_eq!(watermark.pass(later + second), later + second);
+        assert_eq!(watermark.pass(NOW), later + second);
+        assert_eq!(watermark.pass(NOW), NOW);
     }
 }

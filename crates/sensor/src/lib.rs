@@ -23,9 +23,9 @@ mod shard_state;
 mod tally;
 mod timers;
 
-pub use clock::watermark;
+pub use clock::Watermark;
 pub use limits::{Lane, Limits};
 pub use packet::{Direction, LinkType, Packet};
-pub use sensor::Sensor;
+pub use sensor::{Rank, Sensor};
 pub use shard::{SHARD_COUNT, Shard, shard_of};
 pub use tally::{NotUnderstood, Tally};

@@ -8,16 +8,37 @@ use alloc::vec::Vec;
 
 use observation::{Flaws, Observation, PortId, PortTraffic, Time};
 
-use crate::clock;
 use crate::decode::{self, Ip};
-use crate::flow::{HeadPool, Out, Pools, Quota, SamplePool, Table};
+use crate::flow::{HeadPool, Out, Pools, Quota, SamplePool, Slot, Table};
 use crate::ports::Ports;
 use crate::shard::{SHARD_COUNT, of_pair};
 use crate::shard_state::{Held, ShardState, Shared, Where};
+use crate::timers::Dues;
 use crate::{Lane, Limits, Packet, Shard, Tally};
 
 /// A packet opens one flow, and may release a held one that opens another.
 const FLOWS_OPENED_MAX: u32 = 2;
+
+/// Where an Observation stands among those that all lanes tell about the same packet, or about the
+/// end: one lane alone tells them in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    step: Step,
+    at: Time,
+    shard: Shard,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// What was due before the packet.
+    Due,
+    /// What the packet itself told.
+    Packet,
+    /// Held until the end.
+    GivenUp,
+    /// Closed by the end.
+    Closed,
+}
 
 /// One lane's sensor.
 #[derive(Debug)]
@@ -26,6 +47,7 @@ pub struct Sensor {
     shards: Vec<ShardState>,
     shared: Shared,
     ports: Ports,
+    dues: Dues,
     /// The latest time that `advance` was called with.
     ticked: Option<Time>,
 }
@@ -51,6 +73,7 @@ impl Sensor {
                 },
             },
             ports: Ports::new(seed, limits.port_count_max),
+            dues: Dues::new(),
             ticked: None,
         }
     }
@@ -90,6 +113,7 @@ impl Sensor {
             }
             None => state.held = Some(Held::of(packet)),
         }
+        self.dues.set(shard, state.next_due());
     }
 
     /// Evicts the idlest flows while there is no room for those that a packet may open.
@@ -105,6 +129,7 @@ impl Sensor {
                 let at = state.clock.running().unwrap_or_default();
                 self.shared.pools.tally.flows_evicted += 1;
                 state.close(slot, at, Flaws::EVICTED, &mut self.shared, out);
+                self.dues.set(Shard(shard), state.next_due());
             }
         }
     }
@@ -112,67 +137,76 @@ impl Sensor {
     /// Nothing before `to` will come any more: due timers of all shards fire, in the order of
     /// their deadlines.
     pub fn advance(&mut self, to: Time, out: &mut impl FnMut(&Observation<'_>)) {
+        self.advance_ranked(to, &mut |_, told| out(told));
+    }
+
+    /// The same, for a lane among others: what is told comes with its rank.
+    pub fn advance_ranked(&mut self, to: Time, out: &mut impl FnMut(Rank, &Observation<'_>)) {
         self.ticked = self.ticked.max(Some(to));
-        for state in &mut self.shards {
-            if let Some(held) = state.held.take_if(|held| held.at <= to) {
-                let dated = state.clock.believe(held.at);
-                state.release(&held, dated, &mut self.shared, out);
-            }
-        }
-        while let Some((next, until)) = self.next_shard(to) {
-            if let Some(state) = self.shards.get_mut(next) {
-                state.fire(until, &mut self.shared, out);
-            }
+        while let Some((at, shard)) = self.dues.first(to) {
+            let Some(state) = self.shards.get_mut(usize::from(shard.0)) else { return };
+            let rank = Rank { step: Step::Due, at, shard };
+            state.advance(at, &mut self.shared, &mut |told| out(rank, told));
+            self.dues.set(shard, state.next_due());
         }
     }
 
-    /// The shard whose timer is due first, and until when it stays the first.
-    fn next_shard(&self, to: Time) -> Option<(usize, Time)> {
-        let (mut first, mut second) = ((Time::NEVER, 0), Time::NEVER);
-        for (at, state) in self.shards.iter().enumerate() {
-            let due = state.next_due();
-            if due < first.0 {
-                second = first.0;
-                first = (due, at);
-            } else {
-                second = second.min(due);
-            }
-        }
-        (first.0 <= to && first.0 < Time::NEVER).then_some((first.1, second.min(to)))
+    /// [`Self::packet`], for a lane among others.
+    pub fn packet_ranked(
+        &mut self,
+        packet: Packet<'_>,
+        out: &mut impl FnMut(Rank, &Observation<'_>),
+    ) {
+        // Only one lane takes it.
+        let rank = Rank { step: Step::Packet, at: Time(0), shard: Shard(0) };
+        self.packet(packet, &mut |told| out(rank, told));
     }
 
     /// Nothing will come any more: every flow is closed at the latest time that its shard knows,
     /// by its packets or by `advance`. Several lanes are advanced to the same time before.
     pub fn finish(&mut self, out: &mut impl FnMut(&Observation<'_>)) {
-        for state in &mut self.shards {
+        self.finish_ranked(&mut |_, told| out(told));
+    }
+
+    /// The same, for a lane among others.
+    pub fn finish_ranked(&mut self, out: &mut impl FnMut(Rank, &Observation<'_>)) {
+        for (state, shard) in self.shards.iter_mut().zip((0..SHARD_COUNT).map(Shard)) {
             let known = state.clock.running().max(self.ticked);
             if let Some(held) = state.held.take() {
                 let dated = state.clock.give_up(held.at, known);
-                state.release(&held, dated, &mut self.shared, out);
+                let rank = Rank { step: Step::GivenUp, at: Time(0), shard };
+                state.release(&held, dated, &mut self.shared, &mut |told| out(rank, told));
             }
         }
-        for slot in self.shared.table.slots() {
-            let Some(shard) = self.shared.table.get(slot).map(|flow| flow.shard) else {
-                continue;
-            };
-            if let Some(state) = self.shards.get_mut(usize::from(shard)) {
-                let at = state.clock.running().max(self.ticked).unwrap_or_default();
+        for (at, shard, _, slot) in self.open_flows() {
+            let rank = Rank { step: Step::Closed, at, shard };
+            if let Some(state) = self.shards.get_mut(usize::from(shard.0)) {
+                let out = &mut |told: &Observation<'_>| out(rank, told);
                 state.close(slot, at, Flaws::NONE, &mut self.shared, out);
             }
         }
+    }
+
+    /// All flows, by the time at which they are closed now, then by shard and age.
+    fn open_flows(&self) -> Vec<(Time, Shard, u32, Slot)> {
+        let table = &self.shared.table;
+        let mut flows: Vec<_> = table
+            .slots()
+            .filter_map(|slot| {
+                let flow = table.get(slot)?;
+                let running = self.shards.get(usize::from(flow.shard))?.clock.running();
+                let at = running.max(self.ticked).unwrap_or_default();
+                Some((at, Shard(flow.shard), flow.serial, slot))
+            })
+            .collect();
+        flows.sort_unstable();
+        flows
     }
 
     /// What became of every packet so far.
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.shared.pools.tally
-    }
-
-    /// The latest packet time that this lane believes. With packets in order, nothing earlier
-    /// follows: a dispatcher takes the `watermark` of its lanes for the next `advance`.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        clock::watermark(self.shards.iter().filter_map(|state| state.clock.running()))
     }
 
     /// Frames and bytes that this lane saw at `port`; those of all lanes add up to the port's.

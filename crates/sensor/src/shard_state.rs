@@ -266,9 +266,19 @@ impl ShardState {
         self.roles.push_back(Role { ends, originator });
     }
 
-    /// When a timer of this shard may be due.
+    /// When something of this shard may be due: a timer, or the packet that is held.
     pub(crate) fn next_due(&self) -> Time {
-        self.timers.next()
+        let held = self.held.as_ref().map_or(Time::NEVER, |held| held.at);
+        self.timers.next().min(held)
+    }
+
+    /// Whatever is due until then.
+    pub(crate) fn advance(&mut self, to: Time, shared: &mut Shared, out: &mut Out<'_>) {
+        if let Some(held) = self.held.take_if(|held| held.at <= to) {
+            let dated = self.clock.believe(held.at);
+            self.release(&held, dated, shared, out);
+        }
+        self.fire(to, shared, out);
     }
 
     /// Fires all timers until then, in the order of their deadlines.
@@ -294,7 +304,7 @@ impl ShardState {
         let at = flow.deadline(&pools.limits);
         if at < flow.timer_at {
             flow.timer_at = at;
-            self.timers.push(Timer { at, slot, serial: flow.serial });
+            self.timers.push(Timer { at, serial: flow.serial, slot });
         }
     }
 

@@ -10,6 +10,7 @@ use core::cmp::Reverse;
 use observation::Time;
 
 use crate::flow::Slot;
+use crate::shard::{SHARD_COUNT, Shard};
 
 /// Sweeping is not worth it below this many entries.
 const SWEEP_COUNT_MIN: usize = 1024;
@@ -21,12 +22,13 @@ pub(crate) struct Timers {
     swept: usize,
 }
 
-/// An entry; valid while the flow in the slot has this serial and this `timer_at`.
+/// An entry; valid while the flow in the slot has this serial and this `timer_at`. Of two at the
+/// same time that of the older flow comes first: slots depend on what else the lane holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timer {
     pub at: Time,
-    pub slot: Slot,
     pub serial: u32,
+    pub slot: Slot,
 }
 
 impl Timers {
@@ -54,5 +56,51 @@ impl Timers {
         }
         self.heap.retain(|Reverse(timer)| is_valid(timer));
         self.swept = self.heap.len();
+    }
+}
+
+const GROUP_COUNT: usize = 8;
+const GROUP_SHARD_COUNT: usize = SHARD_COUNT as usize / GROUP_COUNT;
+
+/// When each shard has something due, and which one is first: asked for every packet.
+#[derive(Debug)]
+pub(crate) struct Dues {
+    groups: [[Time; GROUP_SHARD_COUNT]; GROUP_COUNT],
+    firsts: [Time; GROUP_COUNT],
+    first: Time,
+}
+
+impl Dues {
+    pub(crate) const fn new() -> Self {
+        Self {
+            groups: [[Time::NEVER; GROUP_SHARD_COUNT]; GROUP_COUNT],
+            firsts: [Time::NEVER; GROUP_COUNT],
+            first: Time::NEVER,
+        }
+    }
+
+    pub(crate) fn set(&mut self, shard: Shard, at: Time) {
+        let place = usize::from(shard.0);
+        let Some(group) = self.groups.get_mut(place / GROUP_SHARD_COUNT) else { return };
+        let Some(due) = group.get_mut(place % GROUP_SHARD_COUNT) else { return };
+        if *due == at {
+            return;
+        }
+        *due = at;
+        let least = group.iter().copied().min().unwrap_or(Time::NEVER);
+        if let Some(first) = self.firsts.get_mut(place / GROUP_SHARD_COUNT) {
+            *first = least;
+        }
+        self.first = self.firsts.iter().copied().min().unwrap_or(Time::NEVER);
+    }
+
+    /// The first shard that has something due until then, and when.
+    pub(crate) fn first(&self, to: Time) -> Option<(Time, Shard)> {
+        if self.first > to || self.first == Time::NEVER {
+            return None;
+        }
+        let mut shards = (0..SHARD_COUNT).zip(self.groups.as_flattened());
+        let (shard, at) = shards.find(|(_, at)| **at == self.first)?;
+        Some((*at, Shard(shard)))
     }
 }

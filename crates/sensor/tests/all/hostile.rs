@@ -1,7 +1,7 @@
 //! Whatever comes off the wire: no panic, and every packet is counted.
 
 use observation::{Fact, PortId, SourceId, Time};
-use sensor::{Direction, Lane, Limits, LinkType, NotUnderstood, Packet, Sensor, Tally};
+use sensor::{Direction, Lane, Limits, LinkType, NotUnderstood, Packet, Sensor, Tally, Watermark};
 
 use crate::wire::By::{Client, Server};
 use crate::wire::{ACK, Chance, FIN, Frame, RST, SYN, Talk, ms};
@@ -34,12 +34,13 @@ fn run(limits: Limits, frames: &[Frame]) -> Tally {
         Fact::FlowClosed(_) => closed += 1,
         _ => {}
     };
+    let mut watermark = Watermark::default();
     for (number, frame) in frames.iter().enumerate() {
-        sensor.packet(frame.packet(), &mut count);
+        let now = watermark.pass(frame.at);
         if number % 50 == 0 {
-            let now = sensor.now();
             sensor.advance(now, &mut count);
         }
+        sensor.packet(frame.packet(), &mut count);
     }
     sensor.finish(&mut count);
     let tally = *sensor.tally();

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::ValueEnum;
 use observation::{Fact, Observation, SourceId};
-use sensor::{Lane, Limits, Sensor};
 
 use super::Outcome;
-use crate::pipeline::Totals;
+use crate::pipeline::{Listener, Note, Totals, replay};
 use crate::progress::Progress;
 use crate::sinks::{escaped, escaped_whole, write_conn, write_row};
-use crate::sources::captures::{CaptureFile, each_packet};
+use crate::sources::captures::CaptureFile;
 use crate::sources::files::{Input, Named, expand};
 
 /// Print the conversations of captures, one a line.
@@ -29,6 +28,10 @@ pub(crate) struct Arguments {
     /// How they are printed.
     #[arg(long, default_value = "table")]
     format: Format,
+    /// Threads that decode packets; the output is the same for any number.
+    #[arg(long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u8).range(1..=64))]
+    lanes: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,26 +44,13 @@ enum Format {
 
 /// Output is collected to this size before it is written.
 const OUTPUT_BYTES: usize = 1 << 20;
-/// The progress bar is looked after so often.
-const PACKETS_PER_SHOW: u64 = 1 << 14;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let inputs = expand(&arguments.paths)?;
     let progress = Progress::new(inputs.iter().map(|input| input.bytes).sum());
     let files = captures(&inputs)?;
     let mut output = Output::new(arguments.format);
-    let mut sensor = Sensor::new(Limits::default(), 0, Lane::ONLY);
-    let mut packet_count = 0_u64;
-    let reading = each_packet(&files, progress.read_bytes(), &mut |packet| {
-        sensor.packet(packet, &mut |observation| output.observe(observation));
-        packet_count += 1;
-        if packet_count.is_multiple_of(PACKETS_PER_SHOW) {
-            progress.show();
-        }
-        output.settle()
-    });
-    let reading = reading?;
-    sensor.finish(&mut |observation| output.observe(observation));
+    let (reading, tally) = replay(&files, arguments.lanes, &progress, &mut output)?;
     progress.clear();
     output.flush()?;
     for broken in &reading.broken {
@@ -70,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             escaped_whole(&broken.why)
         );
     }
-    let totals = Totals::of_packets(&reading, sensor.tally());
+    let totals = Totals::of_packets(&reading, &tally);
     eprintln!("{}; {} flows", totals.without_alerts(), output.flow_count);
     Ok(if totals.is_damaged() { Outcome::Damaged } else { Outcome::Done })
 }
@@ -112,16 +102,6 @@ impl Output {
         }
     }
 
-    fn observe(&mut self, observation: &Observation<'_>) {
-        if let Fact::FlowClosed(flow) = &observation.fact {
-            self.flow_count += 1;
-            match self.format {
-                Format::ZeekJson => write_conn(&mut self.lines, flow),
-                Format::Table => write_row(&mut self.lines, flow),
-            }
-        }
-    }
-
     fn settle(&mut self) -> anyhow::Result<()> {
         if self.lines.len() < OUTPUT_BYTES { Ok(()) } else { self.flush() }
     }
@@ -133,4 +113,47 @@ impl Output {
         self.lines.clear();
         Ok(())
     }
+}
+
+impl Listener for Output {
+    fn hear(&mut self, observation: &Observation<'_>) -> anyhow::Result<()> {
+        let before = self.lines.len();
+        (self.format.note())(observation, &mut self.lines)?;
+        self.flow_count += u64::from(self.lines.len() > before);
+        self.settle()
+    }
+
+    fn note(&self) -> Note {
+        self.format.note()
+    }
+
+    fn read(&mut self, noted: &[u8]) -> anyhow::Result<()> {
+        self.flow_count += 1;
+        self.lines.extend_from_slice(noted);
+        self.settle()
+    }
+}
+
+impl Format {
+    /// Writes the line of a flow that was closed.
+    fn note(self) -> Note {
+        match self {
+            Self::Table => note_row,
+            Self::ZeekJson => note_conn,
+        }
+    }
+}
+
+fn note_row(observation: &Observation<'_>, lines: &mut Vec<u8>) -> anyhow::Result<()> {
+    if let Fact::FlowClosed(flow) = &observation.fact {
+        write_row(lines, flow);
+    }
+    Ok(())
+}
+
+fn note_conn(observation: &Observation<'_>, lines: &mut Vec<u8>) -> anyhow::Result<()> {
+    if let Fact::FlowClosed(flow) = &observation.fact {
+        write_conn(lines, flow);
+    }
+    Ok(())
 }

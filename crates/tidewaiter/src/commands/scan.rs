@@ -8,8 +8,7 @@ use observation::SourceKind;
 
 use super::Outcome;
 use super::alerts::LevelChoice;
-use crate::pipeline::{FACT_BYTES_MAX, Facts, Input as Replayed, Judge, Rows, SortedFacts};
-use crate::pipeline::{Totals, replay};
+use crate::pipeline::{FACT_BYTES_MAX, Facts, Judge, Merge, Rows, SortedFacts, Totals, replay};
 use crate::progress::Progress;
 use crate::sinks::{Format, Sink, escaped, escaped_whole};
 use crate::sources::captures::Broken;
@@ -105,15 +104,17 @@ impl Job<'_> {
         let mut logs = Logs::default();
         let files = RowFiles::new(&self.sorted.rows, witnesses, progress.read_bytes());
         let facts = logs.read(self, &files, witnesses, &progress)?;
-        let input = Replayed { captures: &self.sorted.captures, facts, rows: Rows::new(files) };
-        let told = replay(input, self.lane_count, &progress, judge)?;
+        let captures = &self.sorted.captures;
+        let mut merge = Merge::new(facts, Rows::new(files), judge);
+        let (packets, tally) = replay(captures, self.lane_count, &progress, &mut merge)?;
+        let rows = merge.finish(&packets.broken, &progress)?;
         progress.clear();
         report(&logs.broken, &[]);
-        report(&told.packets.broken, &[]);
-        report(&told.rows.reading.broken, &[]);
-        let mut totals = Totals::of_packets(&told.packets, &told.tally);
+        report(&packets.broken, &[]);
+        report(&rows.reading.broken, &[]);
+        let mut totals = Totals::of_packets(&packets, &tally);
         logs.add_to(&mut totals);
-        totals.add_rows(&told.rows);
+        totals.add_rows(&rows);
         totals.alerts = judge.finish()?;
         totals.forgotten("older names and flows forgotten", judge.tally().evicted_count);
         Ok(totals)

@@ -12,7 +12,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use anyhow::Context;
 use observation::{FlowId, Observation, SourceId, Time};
 
-use super::order::{Batch, Key};
+use super::order::{Batch, Key, encode};
 
 /// How many bytes of encoded log facts are held in memory.
 pub(crate) const FACT_BYTES_MAX: usize = 64 << 20;
@@ -20,7 +20,7 @@ pub(crate) const FACT_BYTES_MAX: usize = 64 << 20;
 /// Facts on their way in.
 pub(crate) struct Facts {
     bytes_max: usize,
-    batch: Batch,
+    batch: Batch<Key>,
     runs: Vec<Run>,
     spilled_count: u64,
 }
@@ -33,7 +33,7 @@ impl Facts {
 
     /// Takes one in.
     pub(crate) fn put(&mut self, observation: &Observation<'_>) -> anyhow::Result<()> {
-        self.batch.put(observation)?;
+        self.batch.put(Key::of(observation), |bytes| encode(observation, bytes))?;
         if self.batch.bytes.len() > self.bytes_max {
             self.spill()?;
         }
@@ -77,7 +77,7 @@ impl Facts {
 
 /// A sorted part of the facts.
 enum Run {
-    Memory { batch: Batch, next: usize },
+    Memory { batch: Batch<Key>, next: usize },
     Disk { file: BufReader<File>, next: Option<(Key, Vec<u8>)> },
 }
 

@@ -5,6 +5,7 @@ mod facts;
 mod host_gate;
 mod judge;
 mod lanes;
+mod merge;
 mod order;
 mod replay;
 mod rows;
@@ -12,6 +13,8 @@ mod totals;
 
 pub(crate) use facts::{FACT_BYTES_MAX, Facts, SortedFacts};
 pub(crate) use judge::{Judge, Showing};
-pub(crate) use replay::{Input, replay};
+pub(crate) use lanes::Note;
+pub(crate) use merge::Merge;
+pub(crate) use replay::{Listener, replay};
 pub(crate) use rows::Rows;
 pub(crate) use totals::Totals;
