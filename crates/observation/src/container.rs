@@ -56,7 +56,8 @@ pub struct ContainerFact<'a> {
     /// Labels as `key=value`.
     #[serde(borrow)]
     pub labels: Vec<Cow<'a, str>>,
-    /// Published ports and extra hosts as the runtime writes them (`db:10.0.0.5`).
+    /// Published (`0.0.0.0:8080->80/tcp`) and exposed (`80/tcp`) ports, and extra hosts
+    /// (`db:10.0.0.5`), as the runtime writes them.
     #[serde(borrow)]
     pub extra_hosts: Vec<Cow<'a, str>>,
     /// `Some` once the runtime has described how it runs.
@@ -142,6 +143,10 @@ pub struct NetworkAttached<'a> {
     /// Names under which its neighbours find it.
     #[serde(borrow)]
     pub aliases: Vec<Cow<'a, str>>,
+    /// The host's own addresses there: whoever is let in by a proxy or by source NAT appears as
+    /// one.
+    #[serde(default)]
+    pub gateways: Vec<IpAddress>,
     /// The capture port (host-side veth) that leads to it.
     pub port: Option<PortId>,
     /// The inode of its network namespace; 0 when not known.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FlowId, IpAddress, Name, Side, Time};
+use crate::{FlowId, IpAddress, Name, Side, Time, digits};
 
 /// How sure an identification is. What the *port* claims is kept apart: it is in the flow's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -128,6 +128,13 @@ pub struct HttpExchange<'a> {
     pub request_body_bytes: u64,
     /// The response's body in bytes, without what chunks add.
     pub response_body_bytes: u64,
+    /// The first bytes of the request's body as they were sent, at most 128; empty where they were
+    /// not seen.
+    #[serde(borrow, with = "digits::bytes")]
+    pub request_head: Cow<'a, [u8]>,
+    /// The same of the response's body.
+    #[serde(borrow, with = "digits::bytes")]
+    pub response_head: Cow<'a, [u8]>,
 }
 
 /// A TLS ClientHello.
@@ -276,6 +283,8 @@ pub enum DetailKind {
     Command,
     /// What a proxy is asked to connect to (SOCKS, CONNECT): `host:port`.
     Target,
+    /// Whom a balancer says that it speaks for (the PROXY protocol): `address:port`.
+    Source,
 }
 
 /// The innermost tunnel that carried a flow's first packet: an overlay network, a mirror port. Told
@@ -307,6 +316,8 @@ pub enum TunnelKind {
     Erspan,
     /// RFC 2003, RFC 4213.
     IpInIp,
+    /// The user plane of GTP: 3GPP TS 29.281.
+    Gtp,
 }
 
 /// How the answers of an ICMP flow compare with its echo requests (RFC 792: an answer repeats its

@@ -54,6 +54,11 @@ pub(crate) fn of_ends(
     fold(both ^ (u64::from(port.0) << 16) ^ transport(carried_by), K0 ^ seed)
 }
 
+/// The same ends in another network of an overlay are another flow. 0 stands for no overlay.
+pub(crate) const fn in_network(hash: u64, network: u32) -> u64 {
+    if network == 0 { hash } else { fold(hash ^ network as u64, K1) }
+}
+
 /// The flow's name. Never `FlowId(0)`, which stands for no flow.
 pub(crate) fn flow_id(key: &FlowKey, start: Time) -> FlowId {
     let mut hash = fold(transport(key.transport) ^ K0, u64::from(key.port.0) ^ K1);

@@ -3,8 +3,8 @@
 use observation::Span;
 
 /// Everything that is bounded. What a limit takes away is counted in the [`crate::Tally`].
-/// Of heads, bursts and reordered bytes one capture port may hold a quarter, and flows are evicted
-/// where there are most, so that a flood at one port leaves the others alone.
+/// Of heads, bursts, followers and reordered bytes one capture port may hold a quarter, and flows
+/// are evicted where there are most, so that a flood at one port leaves the others alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Flows at one time; the one that was idle for longest makes room.
@@ -15,7 +15,9 @@ pub struct Limits {
     pub burst_count_max: u32,
     /// Bytes of all flows that wait for an earlier segment.
     pub reorder_bytes_max: u32,
-    /// The same for one direction of one flow.
+    /// Bytes that the followers of all flows hold: unfinished messages, unanswered questions.
+    pub follower_bytes_max: u32,
+    /// What waits for an earlier segment in one direction of one flow.
     pub reorder_flow_bytes_max: u32,
     /// Datagrams of one shard at one time that wait for their missing fragments.
     pub fragment_count_max: u32,
@@ -38,6 +40,7 @@ impl Default for Limits {
             head_count_max: 1 << 14,
             burst_count_max: 1 << 14,
             reorder_bytes_max: 32 << 20,
+            follower_bytes_max: 64 << 20,
             reorder_flow_bytes_max: 256 << 10,
             fragment_count_max: 64,
             fragment_bytes_max: 256 << 10,
@@ -62,6 +65,7 @@ impl Limits {
             head_count_max: part(self.head_count_max),
             burst_count_max: part(self.burst_count_max),
             reorder_bytes_max: part(self.reorder_bytes_max),
+            follower_bytes_max: part(self.follower_bytes_max),
             reorder_flow_bytes_max: part(self.reorder_flow_bytes_max),
             fragment_count_max: part(self.fragment_count_max),
             fragment_bytes_max: part(self.fragment_bytes_max),

@@ -70,6 +70,7 @@ impl Sensor {
                     heads: HeadPool::new(limits.head_count_max),
                     samples: SamplePool::new(limits.burst_count_max),
                     reorder: Quota::new(limits.reorder_bytes_max),
+                    followers: Quota::new(limits.follower_bytes_max),
                 },
             },
             ports: Ports::new(seed, limits.port_count_max),

@@ -4,11 +4,11 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
-use observation::{Endpoint, Flaws, FlowKey, LocalSide, PortId, SourceId, Time};
+use observation::{Endpoint, Flaws, FlowId, FlowKey, LocalSide, PortId, SourceId, Time};
 
 use crate::clock::{Clock, Dated};
 use crate::decode::{self, Fragments, Ip, Kind, Outer, Segment, TcpFlags};
-use crate::flow::{Birth, Fate, Flow, Opener, Out, Pools, Slot, Table, opening};
+use crate::flow::{Birth, Expected, Fate, Flow, Opener, Out, Pools, Slot, Table, opening};
 use crate::timers::{Timer, Timers};
 use crate::{Direction, LinkType, Packet, hash};
 
@@ -33,6 +33,7 @@ pub(crate) struct ShardState {
     fragments: Fragments,
     index: HashTable<Entry>,
     roles: VecDeque<Role>,
+    expected: Expected,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,7 @@ impl ShardState {
             fragments: Fragments::default(),
             index: HashTable::new(),
             roles: VecDeque::new(),
+            expected: Expected::default(),
         }
     }
 
@@ -169,9 +171,11 @@ impl ShardState {
             }
         };
         shared.pools.tally.understood += 1;
-        let hash =
+        let overlay = ip.outer.map_or(0, |outer| outer.overlay());
+        let ends =
             hash::of_ends(shared.seed, seen.port, segment.transport, &segment.from, &segment.to);
-        let mut found = self.find(hash, seen.port, &segment, &shared.table);
+        let hash = hash::in_network(ends, overlay);
+        let mut found = self.find(hash, (seen.port, overlay), &segment, &shared.table);
         if let Some(slot) = found
             && shared.table.get(slot).is_some_and(|flow| flow.is_succeeded_by(&segment))
         {
@@ -185,17 +189,27 @@ impl ShardState {
         let Shared { table, pools, .. } = shared;
         if let Some(flow) = table.get_mut(slot) {
             flow.segment(&segment, dated.flaws, dated.at, pools, out);
+            if let Some(announcement) = flow.announces.take() {
+                self.expected.add(&flow.key, announcement);
+            }
             self.arm(slot, flow, pools);
         }
     }
 
-    fn find(&self, hash: u64, port: PortId, segment: &Segment<'_>, table: &Table) -> Option<Slot> {
+    fn find(
+        &self,
+        hash: u64,
+        (port, overlay): (PortId, u32),
+        segment: &Segment<'_>,
+        table: &Table,
+    ) -> Option<Slot> {
         let is_it = |entry: &Entry| {
             entry.hash == hash
                 && table.get(entry.slot).is_some_and(|flow| {
                     let key = &flow.key;
                     let ends = (key.originator, key.responder);
                     key.port == port
+                        && flow.overlay == overlay
                         && key.transport == segment.transport
                         && (ends == (segment.from, segment.to)
                             || ends == (segment.to, segment.from))
@@ -213,14 +227,16 @@ impl ShardState {
         shared: &mut Shared,
         out: &mut Out<'_>,
     ) -> Slot {
-        let birth = self.birth(seen, segment, at);
-        let flow = Flow::open(&birth, outer, &mut shared.pools, out);
+        let overlay = outer.map_or(0, |outer| outer.overlay());
+        let birth = self.birth(seen, (segment, overlay), at);
+        let mut flow = Flow::open(&birth, outer, &mut shared.pools, out);
+        flow.announced = self.expected.claim(&flow.key);
         let slot = shared.table.insert(flow);
         self.index.insert_unique(hash, Entry { hash, slot }, |entry| entry.hash);
         slot
     }
 
-    fn birth(&mut self, seen: &Where, segment: &Segment<'_>, at: Time) -> Birth {
+    fn birth(&mut self, seen: &Where, (segment, overlay): (&Segment<'_>, u32), at: Time) -> Birth {
         let mut opening = opening(segment);
         if let Some(role) = self.recall(seen.port, segment) {
             let is_sender = role.originator == segment.from;
@@ -238,9 +254,9 @@ impl ShardState {
             _ => LocalSide::Responder,
         };
         let key = FlowKey { port: seen.port, transport: segment.transport, originator, responder };
-        let id = hash::flow_id(&key, at);
+        let id = FlowId(hash::in_network(hash::flow_id(&key, at).0, overlay).max(1));
         let flaws = opening.flaws;
-        Birth { key, id, shard: self.number, at, witness: seen.source, local, flaws }
+        Birth { key, id, overlay, shard: self.number, at, witness: seen.source, local, flaws }
     }
 
     fn recall(&mut self, port: PortId, segment: &Segment<'_>) -> Option<Role> {
@@ -323,8 +339,9 @@ impl ShardState {
         flow.close(at, flaws, &mut shared.pools, out);
         self.remember(&flow);
         let key = &flow.key;
-        let hash =
+        let ends =
             hash::of_ends(shared.seed, key.port, key.transport, &key.originator, &key.responder);
+        let hash = hash::in_network(ends, flow.overlay);
         if let Ok(entry) = self.index.find_entry(hash, |entry| entry.slot == slot) {
             entry.remove();
         }

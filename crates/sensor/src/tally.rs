@@ -23,6 +23,8 @@ pub struct Tally {
     pub fragments_dropped: u64,
     /// Flow directions that were identified without keeping their first bytes.
     pub heads_denied: u64,
+    /// Flows whose protocol is no longer followed because followers held too much.
+    pub followers_given_up: u64,
     /// Bursts whose shape was not measured because too many were open.
     pub bursts_unsampled: u64,
     /// Bursts that were counted and not told: a decided flow had told enough of them.
@@ -107,6 +109,7 @@ impl Tally {
         self.fragments += other.fragments;
         self.fragments_dropped += other.fragments_dropped;
         self.heads_denied += other.heads_denied;
+        self.followers_given_up += other.followers_given_up;
         self.bursts_unsampled += other.bursts_unsampled;
         self.bursts_untold += other.bursts_untold;
         self.segments_dropped += other.segments_dropped;

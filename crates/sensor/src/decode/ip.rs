@@ -45,6 +45,17 @@ pub(crate) struct Outer {
     pub network: u32,
 }
 
+impl Outer {
+    /// The overlay's network, in which addresses mean something of their own; 0 for none. What GRE,
+    /// ERSPAN and GTP name may be another for each direction.
+    pub(crate) const fn overlay(&self) -> u32 {
+        match self.kind {
+            TunnelKind::Vxlan | TunnelKind::Geneve => self.network,
+            TunnelKind::Gre | TunnelKind::Erspan | TunnelKind::IpInIp | TunnelKind::Gtp => 0,
+        }
+    }
+}
+
 /// Which part of which datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fragment {

@@ -65,8 +65,8 @@ const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
-/// The shortest payload of an Ethernet frame.
-const ETHERNET_BYTES_MIN: u32 = 46;
+/// What Ethernet carries at least, with a tag (IEEE 802.1Q) and without one.
+const ETHERNET_BYTES_MIN: [u32; 2] = [42, 46];
 
 /// The segment that a whole IP packet carries.
 pub(crate) fn segment<'a>(ip: &Ip<'a>) -> Result<Segment<'a>, NotUnderstood> {
@@ -134,7 +134,8 @@ fn tcp<'a>(ip: &Ip<'a>) -> Result<Segment<'a>, NotUnderstood> {
 /// Some middle boxes count the zeros by which Ethernet fills up an empty segment as its payload;
 /// what the sender sends afterwards has the same number.
 fn is_padding(ip: &Ip<'_>, flags: TcpFlags, payload: &[u8]) -> bool {
-    ip.bytes <= ETHERNET_BYTES_MIN
+    // Exactly as many as fill it: others are what a sender says, cut into small segments.
+    ETHERNET_BYTES_MIN.contains(&ip.bytes)
         && !flags.has(TcpFlags::PSH)
         && !payload.is_empty()
         && payload.iter().all(|byte| *byte == 0)

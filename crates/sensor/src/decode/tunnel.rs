@@ -1,5 +1,5 @@
 //! Tunnels: VXLAN (RFC 7348), GENEVE (RFC 8926), GRE (RFC 2784, 2890), ERSPAN types I to III
-//! (draft-foschiano-erspan-03) and IP in IP (RFC 2003, 4213).
+//! (draft-foschiano-erspan-03), IP in IP (RFC 2003, 4213) and GTP-U (3GPP TS 29.281).
 //!
 //! These are the only ports that mean something to the sensor, since a tunnel's header is too short
 //! to be told from chance. A packet whose inside is no IP packet is taken as it stands.
@@ -15,11 +15,17 @@ const IPV6_IN_IP: u8 = 41;
 const GRE: u8 = 47;
 
 const VXLAN_PORT: u16 = 4789;
+/// Linux's own default from before the registration; Flannel and Cilium still use it.
+const VXLAN_PORT_OF_LINUX: u16 = 8472;
 const GENEVE_PORT: u16 = 6081;
+const GTP_PORT: u16 = 2152;
 const UDP_HEADER: usize = 8;
 const ETHERNET_BRIDGING: u16 = 0x6558;
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_III: u16 = 0x22eb;
+
+/// Real packets have one, which tells the session's container.
+const GTP_EXTENSION_COUNT_MAX: usize = 4;
 
 /// A packet inside, and the network that the tunnel's header names.
 type Inside<'a> = Option<(Ip<'a>, TunnelKind, u32)>;
@@ -36,8 +42,9 @@ pub(super) fn inner<'a>(outer: &Ip<'a>) -> Option<Ip<'a>> {
         }
         GRE => gre(outer),
         UDP => match be16(outer.payload, 2)? {
-            VXLAN_PORT => vxlan(outer),
+            VXLAN_PORT | VXLAN_PORT_OF_LINUX => vxlan(outer),
             GENEVE_PORT => geneve(outer),
+            GTP_PORT => gtp(outer),
             _ => None,
         },
         _ => None,
@@ -68,6 +75,29 @@ fn geneve<'a>(outer: &Ip<'a>) -> Inside<'a> {
     let header = 8 + usize::from(first & 0x3f) * 4;
     let inside = carried(be16(bytes, 2)?, bytes.get(header..)?, rest(outer, UDP_HEADER + header))?;
     Some((inside, TunnelKind::Geneve, be32(bytes, 4)? >> 8))
+}
+
+/// A packet of the user's (type 255) behind the header of version 1 and its extensions.
+fn gtp<'a>(outer: &Ip<'a>) -> Inside<'a> {
+    const USERS_PACKET: u8 = 255;
+    const HEADER: usize = 8;
+    const OPTIONS: usize = 4;
+    const EXTENDED: u8 = 4;
+    let bytes = outer.payload.get(UDP_HEADER..)?;
+    let [first @ 0x30..=0x37, USERS_PACKET, ..] = *bytes else { return None };
+    let mut header = if first & 7 == 0 { HEADER } else { HEADER + OPTIONS };
+    let mut next = if first & EXTENDED == 0 { 0 } else { *bytes.get(header - 1)? };
+    for _ in 0..GTP_EXTENSION_COUNT_MAX {
+        if next == 0 {
+            break;
+        }
+        // Its length in words, itself included; the last byte names what follows it.
+        let words = usize::from(*bytes.get(header)?);
+        header += 4 * words;
+        next = if words == 0 { return None } else { *bytes.get(header - 1)? };
+    }
+    let inside = ip::packet(bytes.get(header..)?, rest(outer, UDP_HEADER + header)).ok()?;
+    (next == 0).then_some((inside, TunnelKind::Gtp, be32(bytes, 4)?))
 }
 
 fn gre<'a>(outer: &Ip<'a>) -> Inside<'a> {
@@ -174,9 +204,14 @@ mod tests {
         let genev = &[1, 0, 0x65, 0x58, 0, 0, 5, 0, 9, 9, 9, 9];
         let second = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 5, 0, 0, 0, 0];
         let third = [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 0, 0, 5, 0, 0, 0, 0, 0, 0];
-        use TunnelKind::{Erspan, Geneve, Gre, IpInIp, Vxlan};
-        let cases: [(u8, Vec<u8>, TunnelKind, u32); 11] = [
-            (UDP, udp(4789, &[&[8, 0, 0, 0, 0, 0, 5, 0], &ethernet[..]].concat()), Vxlan, 5),
+        let vxlan = [&[8, 0, 0, 0, 0, 0, 5, 0], &ethernet[..]].concat();
+        let session = [0x34, 255, 0, 36, 0, 0, 0, 5, 0, 0, 0, 0x85, 1, 0, 9, 0];
+        use TunnelKind::{Erspan, Geneve, Gre, Gtp, IpInIp, Vxlan};
+        let cases: [(u8, Vec<u8>, TunnelKind, u32); 14] = [
+            (UDP, udp(8472, &vxlan), Vxlan, 5),
+            (UDP, udp(2152, &[0x30, 255, 0, 28, 0, 0, 0, 5]), Gtp, 5),
+            (UDP, udp(2152, &session), Gtp, 5),
+            (UDP, udp(4789, &vxlan), Vxlan, 5),
             (UDP, udp(6081, &[genev, &ethernet[..]].concat()), Geneve, 5),
             (UDP, udp(6081, &[0, 0, 8, 0, 0, 0, 5, 0]), Geneve, 5),
             (GRE, [&[0x20, 0, 8, 0, 0, 0, 0, 7], &PING[..]].concat(), Gre, 7),
@@ -204,6 +239,12 @@ mod tests {
         assert!(inner(&outer(UDP, b"\xc0\x00\x12\xb5\x00\x00\x00\x00id; uname -a\n")).is_none());
         assert!(inner(&outer(UDP, &udp(4790, &[8, 0, 0, 0, 0, 0, 5, 0]))).is_none());
         assert!(inner(&outer(GRE, &[0x30, 1, 0x88, 0x0b, 0, 0, 0, 0])).is_none());
+        // Another message of GTP, an extension without a length, too many of them.
+        assert!(inner(&outer(UDP, &udp(2152, &[0x30, 1, 0, 28, 0, 0, 0, 5]))).is_none());
+        let empty = [0x34, 255, 0, 36, 0, 0, 0, 5, 0, 0, 0, 0x85, 0, 0, 9, 0];
+        assert!(inner(&outer(UDP, &udp(2152, &empty))).is_none());
+        let endless = [&empty[..12], &[1, 0, 9, 0x85].repeat(5)].concat();
+        assert!(inner(&outer(UDP, &udp(2152, &endless))).is_none());
         // Types II and III give each other's version, or nothing that a frame could be in.
         let wrong = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x20, 0, 0, 5, 0, 0, 0, 0];
         assert!(inner(&outer(GRE, &[&wrong[..], &[2; 12], &[8, 0], &PING].concat())).is_none());

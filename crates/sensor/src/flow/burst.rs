@@ -168,7 +168,7 @@ impl Flow {
     fn open_burst(&mut self, side: Side, at: Time, pools: &mut Pools) {
         // A decided flow without a follower cannot say anything new.
         let untold = self.burst.index >= BURST_TOLD_MAX
-            && self.interest == Interest::Done
+            && (self.interest == Interest::Done || self.recognizer.is_only_watched())
             && self.recognizer.grammar() == Grammar::Unchecked;
         let burst = &mut self.burst;
         (burst.side, burst.start, burst.end) = (side, at, at);

@@ -1,5 +1,6 @@
 //! One flow: its state, and what happens to it.
 
+mod announced;
 mod burst;
 mod echo;
 mod entropy;
@@ -11,16 +12,18 @@ mod sample;
 mod stream;
 mod table;
 mod tcp;
+mod voice;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 
 use observation::{
-    ConnState, Counts, DnsExchange, Fact, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey,
-    FlowOpened, HttpExchange, LocalSide, Observation, ProtocolDetail, ProtocolIdentified,
-    ProtocolLeft, Side, SourceId, Span, Time, TlsHello, TlsSession, Transport, Tunnelled,
+    Certainty, ConnState, Counts, Fact, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey,
+    FlowOpened, LocalSide, Observation, ProtocolIdentified, Side, SourceId, Span, Time, Transport,
+    Tunnelled,
 };
 
+pub(crate) use announced::{Announcement, Expected};
 pub(crate) use burst::SamplePool;
 pub(crate) use heads::HeadPool;
 pub(crate) use opener::{Opener, opening};
@@ -32,8 +35,9 @@ use self::echo::Echoes;
 use self::heads::FlowHeads;
 use self::reorder::Queue;
 use self::tcp::Stage;
+use self::voice::{Voice, voice};
 use crate::decode::{Kind, Outer, Segment};
-use crate::protocols::{Datagrams, Heads, Heard, Interest, Recognizer, Start, name_by_number};
+use crate::protocols::{Datagrams, Heads, Interest, Recognizer, Start, name_by_number};
 use crate::{Limits, Tally, community};
 
 /// Packets follow the end of a TCP conversation for about a round trip; a new SYN ends the wait.
@@ -53,6 +57,8 @@ pub(crate) struct Pools {
     pub heads: HeadPool,
     pub samples: SamplePool,
     pub reorder: Quota,
+    /// Bytes that followers hold.
+    pub followers: Quota,
 }
 
 /// One flow.
@@ -62,6 +68,8 @@ pub(crate) struct Flow {
     pub id: FlowId,
     /// Tells this flow from a later one in the same slot.
     pub serial: u32,
+    /// The overlay's network, where its addresses mean something of their own; 0 for none.
+    pub overlay: u32,
     pub shard: u8,
     /// The deadline of its valid timer.
     pub timer_at: Time,
@@ -80,6 +88,10 @@ pub(crate) struct Flow {
     heads: FlowHeads,
     early: Option<Box<[Option<Queue>; 2]>>,
     recognizer: Recognizer,
+    /// What another conversation has announced it as.
+    pub announced: Option<&'static str>,
+    /// What it has announced itself.
+    pub announces: Option<Announcement>,
     /// How its echoes compare, where it has any.
     echoes: Option<Box<Echoes>>,
 }
@@ -123,6 +135,8 @@ enum Established {
 pub(crate) struct Birth {
     pub key: FlowKey,
     pub id: FlowId,
+    /// The overlay's network; 0 for none.
+    pub overlay: u32,
     pub shard: u8,
     pub at: Time,
     pub witness: SourceId,
@@ -142,6 +156,7 @@ impl Flow {
             key: birth.key,
             id: birth.id,
             serial: 0,
+            overlay: birth.overlay,
             shard: birth.shard,
             timer_at: Time::NEVER,
             end: birth.at,
@@ -159,6 +174,8 @@ impl Flow {
             heads: FlowHeads::default(),
             early: None,
             recognizer: Recognizer::default(),
+            announced: None,
+            announces: None,
             echoes: None,
         };
         pools.tally.flows_opened += 1;
@@ -276,6 +293,8 @@ impl Flow {
         let mut voice = Voice { at, ..voice!(self, out) };
         self.recognizer.end(heads, &mut |heard| voice.hear(heard));
         self.heads.free(&mut pools.heads, self.key.port);
+        pools.followers.give_back(self.key.port, self.recognizer.weight());
+        self.tell_announced(at, out);
         self.tell_echoes(at, out);
         self.flaws = self.flaws.with(flaws);
         if self.is_one_sided() {
@@ -306,7 +325,20 @@ impl Flow {
     /// What it speaks, outermost first.
     fn protocols(&self) -> impl Iterator<Item = &'static str> {
         let named = self.recognizer.names().iter().copied();
-        named.chain(name_by_number(self.key.transport))
+        let announced = self.announced.filter(|_| self.recognizer.names().is_empty());
+        named.chain(announced).chain(name_by_number(self.key.transport))
+    }
+
+    /// What nobody claims by its bytes is what it was announced as, and no more than that.
+    fn tell_announced(&mut self, at: Time, out: &mut Out<'_>) {
+        if let Some(name) = self.announced.filter(|_| self.recognizer.names().is_empty())
+            && self.first_speaker.is_some()
+        {
+            let (flow, protocol) = (self.id, Cow::Borrowed(name));
+            let certainty = Certainty::Proposed(Side::Originator);
+            let fact = ProtocolIdentified { flow, protocol, certainty };
+            self.tell(at, Fact::ProtocolIdentified(fact), out);
+        }
     }
 
     /// Whether it was a conversation that no protocol claims.
@@ -383,55 +415,4 @@ fn heads_of(
 
 fn start_of(halves: &[Half; 2]) -> Start {
     if halves.iter().any(|half| half.knows.initial) { Start::Seen } else { Start::Missed }
-}
-
-/// A flow's voice while its recognizer is borrowed.
-struct Voice<'v, 'o> {
-    flow: FlowId,
-    witness: SourceId,
-    order: &'v mut u64,
-    at: Time,
-    burst: u32,
-    out: &'v mut Out<'o>,
-}
-
-/// The voice of a flow, field by field, so that its other fields stay free.
-macro_rules! voice {
-    ($flow:expr, $out:expr) => {
-        Voice {
-            flow: $flow.id,
-            witness: $flow.witness,
-            order: &mut $flow.order,
-            at: $flow.end,
-            burst: $flow.burst.index(),
-            out: $out,
-        }
-    };
-}
-use voice;
-
-impl Voice<'_, '_> {
-    fn hear(&mut self, heard: Heard<'_>) {
-        let flow = self.flow;
-        let fact = match heard {
-            Heard::Identified { protocol, certainty } => {
-                let protocol = Cow::Borrowed(protocol);
-                Fact::ProtocolIdentified(ProtocolIdentified { flow, protocol, certainty })
-            }
-            Heard::Left { protocol, side } => {
-                let (protocol, burst) = (Cow::Borrowed(protocol), self.burst);
-                Fact::ProtocolLeft(ProtocolLeft { flow, protocol, side, burst })
-            }
-            Heard::Dns(fact) => Fact::Dns(DnsExchange { flow, ..fact }),
-            Heard::Http(fact) => Fact::Http(HttpExchange { flow, ..fact }),
-            Heard::Tls(fact) => Fact::TlsHello(TlsHello { flow, ..fact }),
-            Heard::TlsSession(fact) => Fact::TlsSession(TlsSession { flow, ..fact }),
-            Heard::Detail { protocol, kind, side, value } => {
-                let (protocol, value) = (Cow::Borrowed(protocol), Cow::Borrowed(value));
-                Fact::Detail(ProtocolDetail { flow, protocol, kind, side, value })
-            }
-        };
-        (self.out)(&Observation { at: self.at, witness: self.witness, order: *self.order, fact });
-        *self.order += 1;
-    }
 }

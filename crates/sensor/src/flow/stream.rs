@@ -339,8 +339,25 @@ impl Flow {
         let mut voice = Voice { at, ..voice!(self, out) };
         self.interest =
             self.recognizer.bytes(heads, side, fresh, at, &mut |heard| voice.hear(heard));
+        self.weigh(at, pools, out);
         if self.interest != Interest::Heads {
             self.heads.free(&mut pools.heads, self.key.port);
+        }
+    }
+
+    /// Keeps followers within their limit: the one that would pass it is given up.
+    fn weigh(&mut self, at: Time, pools: &mut Pools, out: &mut Out<'_>) {
+        let ([before, now], port) = (self.recognizer.weigh(), self.key.port);
+        if now <= before {
+            pools.followers.give_back(port, before - now);
+        } else if now - before <= pools.followers.room(port) {
+            pools.followers.take(port, now - before);
+        } else {
+            pools.followers.give_back(port, before);
+            pools.tally.followers_given_up += 1;
+            let heads = kept_heads!(self, &pools.heads);
+            let mut voice = Voice { at, ..voice!(self, out) };
+            self.recognizer.give_up(heads, &mut |heard| voice.hear(heard));
         }
     }
 }

@@ -126,6 +126,10 @@ impl Follow for Session {
         if self.client == Client::Lost { Step::Unchecked } else { Step::Obeys }
     }
 
+    fn held(&self) -> usize {
+        self.command.capacity() + self.line.capacity()
+    }
+
     fn gap(&mut self, _: Side) {
         self.client = Client::Lost;
     }

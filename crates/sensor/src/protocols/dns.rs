@@ -141,6 +141,13 @@ impl Follow for Exchange {
         Step::Obeys
     }
 
+    fn held(&self) -> usize {
+        let names = self.pending.iter().map(|question| question.name.capacity());
+        self.pending.capacity() * size_of::<Question>()
+            + names.sum::<usize>()
+            + self.frames.sum(|frame| frame.length.capacity() + frame.message.capacity())
+    }
+
     fn gap(&mut self, side: Side) {
         *self.frames.of_mut(side) = Frame { state: FrameState::Lost, ..Frame::default() };
     }

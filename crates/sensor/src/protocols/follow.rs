@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use observation::{Side, Time, Transport};
 
 use super::Heard;
+use super::carried::Carried;
 use super::details::Details;
 use super::framed::Framed;
 use super::lines::Lines;
@@ -31,6 +32,8 @@ pub(super) enum Next {
     Websocket,
     /// Anything, by CONNECT or SOCKS: it is identified like any other stream.
     Tunnel,
+    /// Whoever shares the port with STUN, which goes on.
+    BesideStun,
 }
 
 /// What a follower may use and whom it tells.
@@ -41,6 +44,8 @@ pub(super) struct Context<'a> {
     pub(super) transport: Transport,
     /// The client's fingerprint, once there is one.
     pub(super) ja4: &'a mut Option<Box<str>>,
+    /// What else is spoken inside.
+    pub(super) carried: &'a mut Carried,
     /// What the flow has told in clear.
     pub(super) details: &'a mut Details,
     /// Where facts go.
@@ -58,6 +63,10 @@ pub(super) trait Follow {
     }
     /// Bytes of `side` were lost here, and with them the place in the conversation.
     fn gap(&mut self, side: Side);
+    /// How much memory it holds beside itself, in bytes.
+    fn held(&self) -> usize {
+        0
+    }
     /// The flow has ended.
     fn end(&mut self, _context: &mut Context<'_>) {}
 }
@@ -79,6 +88,10 @@ pub(super) struct Both<T> {
 }
 
 impl<T> Both<T> {
+    pub(super) fn sum(&self, of: impl Fn(&T) -> usize) -> usize {
+        of(&self.originator) + of(&self.responder)
+    }
+
     pub(super) const fn of(&self, side: Side) -> &T {
         match side {
             Side::Originator => &self.originator,
@@ -104,6 +117,9 @@ impl<F: Follow> Follow for Box<F> {
     fn gap(&mut self, side: Side) {
         (**self).gap(side);
     }
+    fn held(&self) -> usize {
+        size_of::<F>() + (**self).held()
+    }
     fn end(&mut self, context: &mut Context<'_>) {
         (**self).end(context);
     }
@@ -127,6 +143,9 @@ macro_rules! followers {
             }
             fn gap(&mut self, side: Side) {
                 match self { $(Self::$name(state) => state.gap(side),)* }
+            }
+            fn held(&self) -> usize {
+                match self { $(Self::$name(state) => state.held(),)* }
             }
             fn end(&mut self, context: &mut Context<'_>) {
                 match self { $(Self::$name(state) => state.end(context),)* }
@@ -157,6 +176,7 @@ followers! {
     Pdb(super::pdb::Session),
     Pop3(Lines<super::pop3::Dialogue>),
     Postgresql(super::postgresql::Messages),
+    ProxyProtocol(super::proxy_protocol::Announcement),
     Quic(super::quic_initial::Initials),
     Redis(Lines<super::redis::Dialogue>),
     Rtsp(Lines<super::messages::Messages<super::rtsp::Rtsp>>),
@@ -165,6 +185,7 @@ followers! {
     Socks(super::socks::Handshake),
     Ssh(super::ssh::Conversation),
     Stomp(super::stomp::Frames),
+    Stun(super::stun::Share),
     Syslog(super::syslog::Stream),
     Telnet(super::telnet::Terminal),
     Tls(Box<super::tls::Records>),

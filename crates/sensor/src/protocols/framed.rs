@@ -24,12 +24,22 @@ pub(super) enum Head {
 pub(super) trait Framing {
     /// How much of a body is kept for `frame`.
     const LOOK_BYTES_MAX: usize;
+    /// The same for the frame that has this header.
+    fn look_bytes(&self, _head: &[u8]) -> usize {
+        Self::LOOK_BYTES_MAX
+    }
     /// What `side` has begun a frame with. Called anew with every byte.
     fn head(&mut self, side: Side, head: &[u8]) -> Head;
     /// A frame is complete.
     fn frame(&mut self, side: Side, frame: &Frame<'_>, context: &mut Context<'_>) -> Step;
     /// Bytes were lost: what both sides share is not known any more.
     fn lose(&mut self) {}
+    /// See [`Follow::held`].
+    fn held(&self) -> usize {
+        0
+    }
+    /// The flow has ended.
+    fn end(&mut self, _context: &mut Context<'_>) {}
 }
 
 /// A frame that is complete.
@@ -89,7 +99,8 @@ impl<T: Framing> Follow for Framed<T> {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     let (part, after) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
                     bytes = after;
-                    direction.keep(part, T::LOOK_BYTES_MAX);
+                    let bytes_max = self.framing.look_bytes(direction.head());
+                    direction.keep(part, bytes_max);
                     direction.stage = Stage::Body(left - taken as u64);
                     if left > taken as u64 {
                         continue;
@@ -110,7 +121,10 @@ impl<T: Framing> Follow for Framed<T> {
         let direction = self.sides.of_mut(side);
         match direction.stage {
             // The last byte is looked at, and so are the first ones.
-            Stage::Body(left) if count < left && direction.kept.len() >= T::LOOK_BYTES_MAX => {
+            Stage::Body(left)
+                if count < left
+                    && direction.kept.len() >= self.framing.look_bytes(direction.head()) =>
+            {
                 direction.stage = Stage::Body(left - count);
                 Skipped::Yes
             }
@@ -123,16 +137,20 @@ impl<T: Framing> Follow for Framed<T> {
         *self.sides.of_mut(side) = Direction { stage: Stage::Lost, ..Direction::default() };
         self.framing.lose();
     }
+
+    fn held(&self) -> usize {
+        self.sides.sum(|direction| direction.kept.capacity()) + self.framing.held()
+    }
+
+    fn end(&mut self, context: &mut Context<'_>) {
+        self.framing.end(context);
+    }
 }
 
 impl<T: Framing> Framed<T> {
     fn complete(&mut self, side: Side, context: &mut Context<'_>) -> Step {
         let direction = self.sides.of_mut(side);
-        let frame = Frame {
-            head: direction.head.get(..direction.head_count).unwrap_or_default(),
-            body: &direction.kept,
-            last: direction.last,
-        };
+        let frame = Frame { head: direction.head(), body: &direction.kept, last: direction.last };
         let step = self.framing.frame(side, &frame, context);
         direction.kept.clear();
         (direction.head_count, direction.stage, direction.last) = (0, Stage::Head, 0);
@@ -141,6 +159,10 @@ impl<T: Framing> Framed<T> {
 }
 
 impl Direction {
+    fn head(&self) -> &[u8] {
+        self.head.get(..self.head_count).unwrap_or_default()
+    }
+
     fn begin<T: Framing>(&mut self, framing: &mut T, side: Side, byte: u8) -> Head {
         let Some(place) = self.head.get_mut(self.head_count) else { return Head::Wrong };
         *place = byte;

@@ -62,6 +62,11 @@ pub(super) fn be32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk::<4>().map(|number| u32::from_be_bytes(*number))
 }
 
+/// A little-endian number of four bytes at `at`.
+pub(super) fn le32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk::<4>().map(|number| u32::from_le_bytes(*number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,9 @@ use super::follow::{Context, Follower, Next, Step};
 use super::lines::{Lines, Owed, Talk};
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{
-    Fit, decimal, first_line, first_word, is_one_of, is_text, line_word, reply_code,
+    Fit, decimal, first_line, first_word, is_one_of, is_text, line_word, reply_code, split_word,
 };
-use super::{Heads, Verdict};
+use super::{Heads, Heard, Verdict};
 
 pub(super) static PROTOCOL: Protocol = Protocol {
     name: "ftp",
@@ -70,11 +70,18 @@ impl Talk for Dialogue {
             Side::Originator => {
                 let step = self.command(line);
                 if step == Step::Obeys {
+                    announce(side, client_listens(line), context);
                     context.command("ftp", without_interrupt(line));
                 }
                 step
             }
-            Side::Responder => self.reply(line),
+            Side::Responder => {
+                let step = self.reply(line);
+                if step == Step::Obeys {
+                    announce(side, server_listens(line), context);
+                }
+                step
+            }
         }
     }
 
@@ -146,6 +153,51 @@ impl Dialogue {
     }
 }
 
+/// The data connection that follows.
+fn announce(side: Side, port: Option<u16>, context: &mut Context<'_>) {
+    if let Some(port) = port {
+        (context.heard)(Heard::Announced { protocol: "ftp_data", side, port });
+    }
+}
+
+/// `227 … (h1,h2,h3,h4,p1,p2)` and `229 … (|||port|)`: RFC 959, RFC 2428.
+fn server_listens(line: &[u8]) -> Option<u16> {
+    let open = line.iter().position(|byte| *byte == b'(')?;
+    let inside = line.get(open + 1..)?.split(|byte| *byte == b')').next()?;
+    match line.first_chunk::<3>()? {
+        b"227" => sixth(inside),
+        b"229" => extended(inside),
+        _ => None,
+    }
+}
+
+/// `PORT h1,h2,h3,h4,p1,p2` and `EPRT |family|address|port|`.
+fn client_listens(line: &[u8]) -> Option<u16> {
+    let (verb, rest) = split_word(without_interrupt(line));
+    match (is_one_of(verb, &[b"PORT"]), is_one_of(verb, &[b"EPRT"])) {
+        (true, _) => sixth(rest.trim_ascii()),
+        (_, true) => extended(rest.trim_ascii()),
+        _ => None,
+    }
+}
+
+/// The port of six numbers with commas, the last two of which are its bytes.
+fn sixth(numbers: &[u8]) -> Option<u16> {
+    let mut bytes = numbers
+        .split(|byte| *byte == b',')
+        .skip(4)
+        .map(|number| decimal(number).and_then(|number| u8::try_from(number).ok()));
+    let port = u16::from_be_bytes([bytes.next()??, bytes.next()??]);
+    (bytes.next().is_none() && port > 0).then_some(port)
+}
+
+/// The port of four fields between delimiters of the sender's choice.
+fn extended(fields: &[u8]) -> Option<u16> {
+    let delimiter = fields.first()?;
+    let port = fields.split(|byte| byte == delimiter).nth(3)?;
+    decimal(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+}
+
 /// ABOR may come behind telnet's interrupt and data mark: RFC 959, section 4.1.3.
 fn without_interrupt(line: &[u8]) -> &[u8] {
     let end = line.iter().take_while(|byte| **byte >= 0xf2).count();
@@ -171,6 +223,8 @@ const REPLY_LINE_COUNT_MAX: u16 = 256;
 
 #[cfg(test)]
 mod tests {
+    use observation::Side;
+
     use crate::protocols::story::{Story, client, server};
 
     #[test]
@@ -187,6 +241,25 @@ mod tests {
         story.is_obeyed_after(1);
         let told = ["\"USER anonymous\"", "\"PASS\"", "\"PWD\""];
         assert!(story.facts.iter().zip(told).all(|(fact, told)| fact.contains(told)), "{story:?}");
+    }
+
+    #[test]
+    fn data_connections_are_announced_by_whoever_listens() {
+        let asks = [server(b"220 x\r\n"), client(b"USER a\r\n"), server(b"230 in\r\n")];
+        let told = |turns: &[(Side, &[u8])]| {
+            let story = Story::of(&[&asks, turns].concat());
+            let announced = story.facts.into_iter().filter(|fact| fact.starts_with("Announced"));
+            announced.collect::<alloc::vec::Vec<_>>()
+        };
+        let passive = told(&[client(b"PASV\r\n"), server(b"227 Entering (10,0,0,5,195,80)\r\n")]);
+        assert!(passive.len() == 1 && passive[0].contains("side: Responder, port: 50000"));
+        let extended = told(&[client(b"EPSV\r\n"), server(b"229 Extended (|||50000|)\r\n")]);
+        assert_eq!(extended, passive);
+        let active = told(&[client(b"PORT 10,0,0,2,195,80\r\n"), server(b"200 ok\r\n")]);
+        assert!(active.len() == 1 && active[0].contains("side: Originator, port: 50000"));
+        assert_eq!(told(&[client(b"EPRT |1|10.0.0.2|50000|\r\n"), server(b"200 ok\r\n")]), active);
+        let none = told(&[client(b"PASV\r\n"), server(b"227 Entering (10,0,0,5,195,380)\r\n")]);
+        assert!(none.is_empty());
     }
 
     #[test]

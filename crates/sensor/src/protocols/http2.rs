@@ -1,13 +1,16 @@
 //! HTTP/2 without TLS, by the client's preface and the server's SETTINGS: RFC 9113, section 3.4;
-//! then frame by frame, section 4.1.
-//!
-//! Header blocks are compressed (RFC 7541) and not read: no implementation of it does without
-//! `std`.
+//! then frame by frame, section 4.1, and stream by stream.
+
+use alloc::boxed::Box;
 
 use observation::Side;
 
 use super::follow::{Both, Context, Follower, Step};
 use super::framed::{Frame, Framed, Framing, Head};
+use super::http2_exchange::{
+    BLOCK_BYTES_MAX, BODY_BYTES_MAX, CONTINUATION, DATA, END_HEADERS, HEADERS, PUSH_PROMISE,
+    RST_STREAM, Streams,
+};
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, literal};
 use super::{Heads, Verdict};
@@ -47,6 +50,7 @@ fn settings(head: &[u8]) -> Fit {
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     sides: Both<Expects>,
+    streams: Box<Streams>,
 }
 
 /// What a side has to send next.
@@ -63,6 +67,14 @@ enum Expects {
 
 impl Framing for Frames {
     const LOOK_BYTES_MAX: usize = 0;
+
+    fn look_bytes(&self, head: &[u8]) -> usize {
+        match head.get(3) {
+            Some(&(HEADERS | PUSH_PROMISE | CONTINUATION)) if head.len() == 9 => BLOCK_BYTES_MAX,
+            Some(&DATA) if head.len() == 9 => BODY_BYTES_MAX,
+            _ => Self::LOOK_BYTES_MAX,
+        }
+    }
 
     fn head(&mut self, side: Side, head: &[u8]) -> Head {
         let expects = self.sides.of_mut(side);
@@ -98,8 +110,25 @@ impl Framing for Frames {
         Head::Body(length.into())
     }
 
-    fn frame(&mut self, _: Side, _: &Frame<'_>, _: &mut Context<'_>) -> Step {
-        Step::Obeys
+    fn frame(&mut self, side: Side, frame: &Frame<'_>, context: &mut Context<'_>) -> Step {
+        if frame.head.len() == 9 {
+            self.streams.frame(side, frame, context)
+        } else {
+            // The preface.
+            Step::Obeys
+        }
+    }
+
+    fn lose(&mut self) {
+        self.streams.lose();
+    }
+
+    fn held(&self) -> usize {
+        self.streams.held()
+    }
+
+    fn end(&mut self, context: &mut Context<'_>) {
+        self.streams.close(context);
     }
 }
 
@@ -127,24 +156,22 @@ const fn fits(kind: u8, flags: u8, length: u32, stream: u32) -> bool {
     }
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
 /// PRIORITY_UPDATE, RFC 9218.
 const KIND_MAX: u8 = 0x10;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
+    use observation::Side;
+
     use crate::protocols::story::{Story, client, server};
 
     #[test]
@@ -168,6 +195,63 @@ mod tests {
         ]);
         story.is_confirmed("http2");
         story.is_obeyed_after(0);
+    }
+
+    /// A block that a client of gRPC sends: `POST`, a path, an authority, a type.
+    fn asks(path: &str) -> Vec<u8> {
+        let mut block = b"\x83\x86\x44".to_vec();
+        block.push(path.len() as u8);
+        block.extend(path.as_bytes());
+        block.extend(b"\x41\x06db:502\x5f\x10application/grpc");
+        let mut frame = [0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1].to_vec();
+        frame.extend(block);
+        frame
+    }
+
+    #[test]
+    fn a_call_of_grpc_is_told_when_it_has_been_answered() {
+        let ask = asks("/etcdserverpb.KV/Range");
+        let story = Story::of(&[
+            client(PREFACE),
+            server(SETTINGS),
+            (Side::Originator, &*ask),
+            client(b"\0\0\x05\0\x01\0\0\0\x01\0\0\0\0\0"),
+            server(b"\0\0\x14\x01\x04\0\0\0\x01\x88\x5f\x10application/grpc\xbe"),
+            server(b"\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02ok"),
+            server(b"\0\0\x0f\x01\x05\0\0\0\x01\x40\x0bgrpc-status\x010"),
+        ]);
+        assert_eq!(story.names, ["http2", "grpc", "etcd"]);
+        story.is_obeyed_after(0);
+        let [fact] = story.facts.as_slice() else { panic!("{:?}", story.facts) };
+        for part in [
+            "method: \"POST\"",
+            "target: \"/etcdserverpb.KV/Range\"",
+            "host: \"db:502\"",
+            "status: 200",
+            "version: 20",
+            "header_names: \":method,:scheme,:path,:authority,content-type\"",
+            "request_body_bytes: 5",
+            "response_body_bytes: 7",
+            "response_type: \"application/grpc\"",
+        ] {
+            assert!(fact.contains(part), "{part} is missing: {fact}");
+        }
+    }
+
+    #[test]
+    fn an_exchange_without_an_end_is_told_at_the_end() {
+        let ask = client(b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84");
+        let story = Story::of(&[client(PREFACE), server(SETTINGS), ask]);
+        assert!(story.facts[0].contains("method: \"GET\"") && story.facts.len() == 1);
+        let reset = client(b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08");
+        let story = Story::of(&[client(PREFACE), server(SETTINGS), ask, reset]);
+        assert!(story.facts[0].contains("status: 0") && story.facts.len() == 1);
+    }
+
+    #[test]
+    fn a_block_that_no_encoder_writes_leaves() {
+        let wrong = client(b"\0\0\x01\x01\x05\0\0\0\x01\xbe");
+        Story::of(&[client(PREFACE), server(SETTINGS), wrong]).is_left_by_client();
     }
 
     #[test]

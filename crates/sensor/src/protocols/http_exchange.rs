@@ -10,8 +10,9 @@ use observation::{DetailKind, Side};
 
 use super::follow::{Both, Context, Next, Skipped, Step};
 use super::http::{VERSION, begins_field, begins_request, is_field, is_request_line, status};
-use super::http_record::{Answer, Request, TYPE_BYTES_MAX, text};
+use super::http_record::{Answer, Body, Request, TYPE_BYTES_MAX, text};
 use super::lines::{Expect, Talk};
+use super::services;
 use super::words::{Fit, decimal, hexadecimal, is_text, literal};
 
 /// What both sides are in the middle of.
@@ -24,6 +25,8 @@ pub(super) struct Exchange {
     building: Option<Request>,
     /// Requests without a response, oldest first, at most `REQUEST_COUNT_MAX`.
     pending: VecDeque<Request>,
+    /// Whose response's header is being read, by its fields.
+    service: Option<&'static str>,
     /// The `Content-Type` of the response whose header is being read.
     response_type: String,
     /// The exchange whose response's body is being measured.
@@ -120,8 +123,16 @@ impl Talk for Exchange {
         if fits { Step::Obeys } else { Step::Left }
     }
 
+    fn body(&mut self, side: Side, bytes: &[u8]) {
+        if let Some(body) = self.body_of(side) {
+            body.begin(bytes);
+        }
+    }
+
     fn payload(&mut self, side: Side, count: u64) -> Step {
-        self.measure(side, count);
+        if let Some(body) = self.body_of(side) {
+            body.measure(count);
+        }
         let message = self.messages.of_mut(side);
         message.part = match message.part {
             Part::Body(left) if left <= count => Part::Start,
@@ -154,6 +165,13 @@ impl Talk for Exchange {
         }
         // Which response belongs to which request can no longer be told.
         self.requested = Requested::NotYet;
+    }
+
+    fn held(&self) -> usize {
+        let requests = self.pending.iter().chain(&self.building).map(Request::held);
+        self.pending.capacity() * size_of::<Request>()
+            + requests.sum::<usize>()
+            + self.answering.as_ref().map_or(0, Answer::held)
     }
 
     fn end(&mut self, context: &mut Context<'_>) {
@@ -196,17 +214,14 @@ impl Exchange {
         })
     }
 
-    /// Adds to what is known of a body's size.
-    fn measure(&mut self, side: Side, count: u64) {
+    /// The body that `side` is sending.
+    fn body_of(&mut self, side: Side) -> Option<&mut Body> {
         let answering = self.answering.as_mut();
-        let body_bytes = if self.client == Some(side) {
+        if self.client == Some(side) {
             let pending = self.pending.back_mut();
-            pending.or(answering.map(|answer| &mut answer.request)).map(|it| &mut it.body_bytes)
+            pending.or(answering.map(|answer| &mut answer.request)).map(|it| &mut it.body)
         } else {
-            answering.map(|answer| &mut answer.body_bytes)
-        };
-        if let Some(body_bytes) = body_bytes {
-            *body_bytes = body_bytes.saturating_add(count);
+            answering.map(|answer| &mut answer.body)
         }
     }
 
@@ -236,7 +251,11 @@ impl Exchange {
         }
         *message = Message { part: Part::Header, ..Message::default() };
         self.requested = Requested::Seen;
-        self.building = Some(Request::begun(line, context.at));
+        let request = Request::begun(line, context.at);
+        if let Some(service) = services::by_target(request.target()) {
+            context.carries(service, side);
+        }
+        self.building = Some(request);
         Step::Obeys
     }
 
@@ -258,6 +277,7 @@ impl Exchange {
         // Only a gap leaves one behind.
         self.tell_answer(context);
         self.response_type.clear();
+        self.service = None;
         Step::Obeys
     }
 
@@ -287,8 +307,11 @@ impl Exchange {
             if value.eq_ignore_ascii_case(b"websocket") {
                 message.upgrade = Upgrade::Websocket;
             }
-        } else if self.client != Some(side) && name.eq_ignore_ascii_case(b"content-type") {
-            self.response_type = text(value, TYPE_BYTES_MAX);
+        } else if self.client != Some(side) {
+            self.service = self.service.or_else(|| services::by_field(name));
+            if name.eq_ignore_ascii_case(b"content-type") {
+                self.response_type = text(value, TYPE_BYTES_MAX);
+            }
         }
         if let Some(request) = self.building.as_mut().filter(|_| self.client == Some(side)) {
             request.field(name, value);
@@ -331,12 +354,19 @@ impl Exchange {
             let target = request.target().as_bytes();
             context.detail("http", DetailKind::Target, side.other(), target);
         }
+        // Either alone is what anybody may write.
+        if let Some(service) = self.service
+            && request.as_ref().and_then(|asked| services::by_target(asked.target()))
+                == self.service
+        {
+            context.carries(service, side);
+        }
         let response_type = core::mem::take(&mut self.response_type);
         self.answering = request.map(|request| Answer {
             request,
             status: message.status,
             response_type,
-            body_bytes: 0,
+            body: Body::default(),
         });
         if message.status == SWITCHING && message.upgrade == Upgrade::Websocket {
             return Step::Becomes(Next::Websocket, 0);

@@ -31,6 +31,8 @@ pub(super) trait Talk {
     fn line(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Step;
     /// Whether what `side` has begun can still become a line that it may send.
     fn begun(&self, side: Side, part: &[u8]) -> Step;
+    /// These bytes of the expected payload came; `payload` follows.
+    fn body(&mut self, _side: Side, _bytes: &[u8]) {}
     /// So many bytes of the expected payload came.
     fn payload(&mut self, _side: Side, _count: u64) -> Step {
         Step::Obeys
@@ -43,6 +45,10 @@ pub(super) trait Talk {
     }
     /// Bytes of `side` were lost.
     fn gap(&mut self, _side: Side) {}
+    /// See [`Follow::held`].
+    fn held(&self) -> usize {
+        0
+    }
     /// The flow has ended.
     fn end(&mut self, _context: &mut Context<'_>) {}
 }
@@ -133,6 +139,10 @@ impl<T: Talk> Follow for Lines<T> {
         self.talk.gap(side);
     }
 
+    fn held(&self) -> usize {
+        self.partial.sum(|partial| partial.bytes.capacity()) + self.talk.held()
+    }
+
     fn end(&mut self, context: &mut Context<'_>) {
         self.talk.end(context);
     }
@@ -146,6 +156,7 @@ impl<T: Talk> Lines<T> {
                 Expect::Anything => return Step::Unchecked,
                 Expect::Payload(count) => {
                     let taken = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, bytes.len());
+                    self.talk.body(side, bytes.get(..taken).unwrap_or(bytes));
                     let paid = self.talk.payload(side, taken as u64);
                     self.talk.paid(context);
                     match paid {

@@ -94,6 +94,10 @@ impl Follow for Session {
         }
     }
 
+    fn held(&self) -> usize {
+        self.tail.capacity() + self.typed.capacity()
+    }
+
     fn gap(&mut self, side: Side) {
         match side {
             Side::Originator => self.typed.clear(),

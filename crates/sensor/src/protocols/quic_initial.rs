@@ -37,34 +37,32 @@ impl Follow for Initials {
         Step::Unchecked
     }
 
+    fn held(&self) -> usize {
+        let pieces = self.pieces.iter().map(|(_, piece)| PIECE_OVERHEAD + piece.capacity());
+        pieces.sum::<usize>() + self.id.as_ref().map_or(0, Vec::capacity)
+    }
+
     fn gap(&mut self, _: Side) {}
 }
 
 impl Initials {
+    /// The keys come from the id of the client's first packet, or of the first one behind a Retry:
+    /// RFC 9001, section 5.2.
     fn open(&mut self, packet: &Packet<'_>) {
-        let id = self.id.get_or_insert_with(|| packet.id.to_vec());
-        let Some(plain) = packet.decrypt(id) else { return };
-        let mut frames = Fields(&plain);
-        while let Some(kind) = frames.byte() {
-            match kind {
-                PADDING | PING => {}
-                ACK | ACK_ECN => {
-                    let Some(()) = skip_ack(&mut frames, kind) else { return };
+        let first = self.id.get_or_insert_with(|| packet.id.to_vec());
+        let opened = packet.decrypt(first).and_then(|plain| pieces(&plain));
+        let pieces = match opened {
+            None if *first != packet.id => {
+                let retried = packet.decrypt(packet.id).and_then(|plain| pieces(&plain));
+                if retried.is_some() {
+                    self.id = Some(packet.id.to_vec());
                 }
-                CRYPTO => {
-                    let (Some(offset), Some(length)) = (varint(&mut frames), varint(&mut frames))
-                    else {
-                        return;
-                    };
-                    let Some(data) = frames.take(length) else { return };
-                    let fits = offset + length <= HELLO_BYTES_MAX;
-                    if fits && self.pieces.len() < PIECE_COUNT_MAX {
-                        self.pieces.push((offset, data.to_vec()));
-                    }
-                }
-                _ => return,
+                retried
             }
-        }
+            opened => opened,
+        };
+        let room = PIECE_COUNT_MAX.saturating_sub(self.pieces.len());
+        self.pieces.extend(pieces.unwrap_or_default().into_iter().take(room));
     }
 
     fn understand(&mut self, context: &mut Context<'_>) {
@@ -85,6 +83,29 @@ impl Initials {
         *context.ja4 = Some(ja4.into_boxed_str());
         self.pieces = Vec::new();
     }
+}
+
+/// What the CRYPTO frames of a packet carry, and where; `None` where the key was wrong, which gives
+/// bytes that are no frames.
+fn pieces(plain: &[u8]) -> Option<Vec<(usize, Vec<u8>)>> {
+    let (mut frames, mut pieces) = (Fields(plain), Vec::new());
+    while let Some(kind) = frames.byte() {
+        match kind {
+            PADDING | PING => {}
+            ACK | ACK_ECN => skip_ack(&mut frames, kind)?,
+            CRYPTO => {
+                let (offset, length) = (varint(&mut frames)?, varint(&mut frames)?);
+                let data = frames.take(length)?;
+                if offset + length <= HELLO_BYTES_MAX && pieces.len() < PIECE_COUNT_MAX {
+                    pieces.push((offset, data.to_vec()));
+                }
+            }
+            // A client closes a connection that it has just opened.
+            CLOSE => return Some(pieces),
+            _ => return None,
+        }
+    }
+    Some(pieces)
 }
 
 /// An Initial packet of a client.
@@ -239,20 +260,24 @@ const PING: u8 = 1;
 const ACK: u8 = 2;
 const ACK_ECN: u8 = 3;
 const CRYPTO: u8 = 6;
+const CLOSE: u8 = 0x1c;
 /// A client sends its hello within a few datagrams, and repeats them a few times.
 const DATAGRAM_COUNT_MAX: u32 = 16;
 const PIECE_COUNT_MAX: usize = 64;
 const ACK_RANGE_COUNT_MAX: usize = 64;
+/// What a piece costs beside its bytes.
+const PIECE_OVERHEAD: usize = size_of::<(usize, Vec<u8>)>();
 const HELLO_BYTES_MAX: usize = 1 << 14;
 const NUMBER_MAX: usize = 1 << 30;
 
 #[cfg(test)]
 mod tests {
+    use alloc::boxed::Box;
     use alloc::vec::Vec;
 
     use observation::Side;
 
-    use super::{Packet, SUITES, expand, hmac};
+    use super::{Aes128, CRYPTO, PADDING, PING, Packet, SUITES, Suite, TAG_BYTES, expand, hmac};
     use crate::protocols::story::Story;
 
     const ID: &[u8] = &[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08];
@@ -282,6 +307,120 @@ mod tests {
         let story = Story::of_datagrams(&[(Side::Originator, &noise())]);
         story.is_only_proposed("quic");
         assert_eq!(story.ja4, None);
+    }
+
+    /// A datagram of a client with these frames, as it seals them; the tag, which nobody looks at,
+    /// is zeros.
+    fn sealed(suite: &Suite, key_id: &[u8], id: &[u8], number: u8, frames: &[u8]) -> Vec<u8> {
+        const NUMBER_BYTES: usize = 4;
+        let mut frames = frames.to_vec();
+        frames.resize(frames.len().max(1100), PADDING);
+        let length = NUMBER_BYTES + frames.len() + TAG_BYTES;
+        let first = 0xc0 | suite.initial_type << 4 | (NUMBER_BYTES as u8 - 1);
+        let mut datagram = [first].to_vec();
+        datagram.extend(suite.versions[0].to_be_bytes());
+        datagram.push(id.len() as u8);
+        datagram.extend(id);
+        datagram.extend([0, 0]);
+        datagram.extend((0x4000 | length as u16).to_be_bytes());
+
+        let secret = expand(&hmac(&suite.salt, &[key_id]), b"client in", 32);
+        let [key, iv, hp] = [(0, 16), (1, 12), (2, 16)].map(|(label, bytes)| {
+            *expand(&secret, suite.labels[label], bytes).first_chunk::<16>().unwrap()
+        });
+        let nonce = u128::from_be_bytes(iv) & !0xffff_ffff;
+        let counter = (nonce ^ u128::from(number) << 32) + 2;
+        let mut protected = [0, 0, 0, number].to_vec();
+        for (index, block) in (0_u128..).zip(frames.chunks(16)) {
+            let stream = Aes128::new(key).encrypt((counter + index).to_be_bytes());
+            protected.extend(block.iter().zip(stream).map(|(byte, key)| byte ^ key));
+        }
+        let mask = Aes128::new(hp).encrypt(*protected[4..].first_chunk().unwrap());
+        datagram[0] ^= mask[0] & 15;
+        for (byte, mask) in protected.iter_mut().zip(&mask[1..5]) {
+            *byte ^= mask;
+        }
+        datagram.extend(protected);
+        datagram.extend([0; TAG_BYTES]);
+        datagram
+    }
+
+    /// A `ClientHello` of 300 bytes for `a.local`.
+    fn hello() -> Vec<u8> {
+        let name = b"\0\0\0\x0c\0\x0a\0\0\x07a.local";
+        let mut extensions = name.to_vec();
+        extensions.extend(b"\0\x10\0\x05\0\x03\x02h3\0\x2b\0\x03\x02\x03\x04\0\x15\0\xc8");
+        extensions.extend([0; 200]);
+        let mut body = [3, 3].to_vec();
+        body.extend([7; 32]);
+        body.extend([0, 0, 2, 0x13, 1, 1, 0]);
+        body.extend((extensions.len() as u16).to_be_bytes());
+        body.extend(extensions);
+        let mut hello = [1, 0].to_vec();
+        hello.extend((body.len() as u16).to_be_bytes());
+        hello.extend(body);
+        hello
+    }
+
+    fn crypto(offset: usize, hello: &[u8]) -> Vec<u8> {
+        let mut frame = [CRYPTO].to_vec();
+        frame.extend((0x4000 | offset as u16).to_be_bytes());
+        frame.extend((0x4000 | hello.len() as u16).to_be_bytes());
+        frame.extend(hello);
+        frame
+    }
+
+    fn fingerprint(datagrams: &[Vec<u8>]) -> Option<Box<str>> {
+        let turns: Vec<_> = datagrams.iter().map(|bytes| (Side::Originator, &**bytes)).collect();
+        Story::of_datagrams(&turns).ja4
+    }
+
+    #[test]
+    fn a_hello_is_read_in_every_version() {
+        for suite in &SUITES {
+            let told = fingerprint(&[sealed(suite, ID, ID, 0, &crypto(0, &hello()))]);
+            assert!(told.as_deref().is_some_and(|ja4| ja4.starts_with("q13d01")), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_hello_over_datagrams_in_any_order_is_the_same() {
+        let (hello, suite) = (hello(), &SUITES[1]);
+        let whole = fingerprint(&[sealed(suite, ID, ID, 0, &crypto(0, &hello))]);
+        // Chrome cuts a hello into pieces and shuffles them; these overlap, too.
+        let parts = [
+            sealed(suite, ID, ID, 2, &crypto(180, &hello[180..])),
+            sealed(
+                suite,
+                ID,
+                ID,
+                0,
+                &[crypto(40, &hello[40..100]), crypto(0, &hello[..50])].concat(),
+            ),
+            sealed(suite, ID, ID, 1, &[&[PING], &*crypto(90, &hello[90..190])].concat()),
+        ];
+        assert_eq!(fingerprint(&parts[..2]), None);
+        assert_eq!(fingerprint(&parts), whole);
+        assert!(whole.is_some());
+    }
+
+    #[test]
+    fn a_hello_behind_a_retry_has_keys_of_its_own() {
+        let (suite, other) = (&SUITES[0], b"retried!".as_slice());
+        let again = sealed(suite, other, other, 1, &crypto(0, &hello()));
+        assert!(fingerprint(&[noise(), again]).is_some());
+        // The server's choice of an id changes no keys.
+        let (first, second) = (crypto(0, &hello()[..100]), crypto(100, &hello()[100..]));
+        let kept = sealed(suite, ID, other, 1, &second);
+        assert!(fingerprint(&[sealed(suite, ID, ID, 0, &first), kept]).is_some());
+    }
+
+    #[test]
+    fn a_flood_of_pieces_is_bounded() {
+        let pieces: Vec<u8> = (0..200).flat_map(|at| crypto(2 * at, b"x")).collect();
+        let suite = &SUITES[0];
+        let flood: Vec<_> = (0..40).map(|number| sealed(suite, ID, ID, number, &pieces)).collect();
+        assert_eq!(fingerprint(&flood), None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Recognizer {
     holes: Both<Hole>,
     phase: Phase,
     depth: u8,
+    /// What its follower held when it was last weighed.
+    weight: u32,
 }
 
 const _: () = assert!(size_of::<Recognizer>() <= 64);
@@ -111,6 +113,34 @@ impl Recognizer {
         }
     }
 
+    /// How many bytes its follower holds.
+    pub(super) fn held(&self) -> usize {
+        self.claim.as_deref().map_or(0, Claim::held)
+    }
+
+    /// The same, when it was last weighed and now.
+    pub(crate) fn weigh(&mut self) -> [u32; 2] {
+        let now = u32::try_from(self.held()).unwrap_or(u32::MAX);
+        [core::mem::replace(&mut self.weight, now), now]
+    }
+
+    /// What it weighed last.
+    pub(crate) const fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// Nothing can be kept for this flow any more: its protocol stands, and is not followed.
+    pub(crate) fn give_up(&mut self, heads: Heads<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        if let Some(claim) = self.claim.as_deref_mut() {
+            claim.give_up(heads.transport, heard);
+            // What the heads say later proves nothing against what was not followed.
+            for side in [Side::Originator, Side::Responder] {
+                self.holes.of_mut(side).0.get_or_insert(core::num::NonZeroU32::MIN);
+            }
+        }
+        self.weight = 0;
+    }
+
     /// Whether what was fed since the last call obeys the identified protocol.
     /// The flow table asks when it closes a burst, before it feeds what comes after it.
     pub(crate) fn grammar(&mut self) -> Grammar {
@@ -176,6 +206,7 @@ impl Recognizer {
                 let mut claim = Box::new(Claim::new(protocol, certainty, self.depth));
                 heard(Heard::Identified { protocol: protocol.name, certainty });
                 claim.catch_up(fed, self.seen, self.holes, heard);
+                claim.opens(fed);
                 self.claim = Some(claim);
             }
             None if self.candidates.is_empty() => self.phase = Phase::Unclaimed,
@@ -186,25 +217,30 @@ impl Recognizer {
     fn follow(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
         let Some(claim) = self.claim.as_deref_mut() else { return };
         claim.feed(fed, heard);
-        if claim.standing == Standing::Left || claim.certainty == Certainty::Confirmed {
-            return;
-        }
-        if !fed.changes_heads() {
-            return;
-        }
-        match (claim.protocol.probe)(fed.heads) {
-            Verdict::Confirmed => {
-                claim.certainty = Certainty::Confirmed;
-                let certainty = claim.certainty;
-                heard(Heard::Identified { protocol: claim.protocol.name, certainty });
+        let is_proposed = claim.certainty != Certainty::Confirmed;
+        if is_proposed && claim.standing != Standing::Left && fed.changes_heads() {
+            match (claim.protocol.probe)(fed.heads) {
+                Verdict::Confirmed => {
+                    claim.certainty = Certainty::Confirmed;
+                    let certainty = claim.certainty;
+                    heard(Heard::Identified { protocol: claim.protocol.name, certainty });
+                    claim.opens(fed);
+                    return;
+                }
+                // A follower knows better than the heads when its protocol is left, and with a
+                // hole in them they prove nothing.
+                Verdict::Never if claim.is_unfollowed() && self.holes == Both::default() => {
+                    claim.leave(fed, heard);
+                }
+                Verdict::Never | Verdict::Unsure | Verdict::Proposed(_) => {}
             }
-            // A follower knows better than the heads when its protocol is left, and with a hole
-            // in them they prove nothing.
-            Verdict::Never if claim.is_unfollowed() && self.holes == Both::default() => {
-                claim.leave(fed, heard);
-            }
-            Verdict::Never | Verdict::Unsure | Verdict::Proposed(_) => {}
         }
+        claim.watch(fed, heard);
+    }
+
+    /// Whether it is fed only so that talk is noticed: its bursts look the same for ever after.
+    pub(crate) fn is_only_watched(&self) -> bool {
+        self.claim.as_deref().is_some_and(Claim::is_only_watched)
     }
 }
 

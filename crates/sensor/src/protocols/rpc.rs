@@ -19,8 +19,8 @@ pub(super) static PROTOCOL: Protocol = Protocol {
 pub(super) fn probe(heads: Heads<'_>, is_meant: fn(u32) -> bool) -> Verdict {
     let first = heads.first.unwrap_or(Side::Originator);
     let (asks, answers) = (heads.of(first), heads.of(first.other()));
-    let marked = heads.transport != Transport::Udp;
-    match (call(asks, marked), reply(answers, marked)) {
+    let transport = heads.transport;
+    match (call(asks, transport), reply(answers, transport)) {
         (Message::Other, _) => Verdict::Never,
         (Message::Part, _) => Verdict::Unsure,
         (Message::Of(_, program), _) if !is_meant(program) => Verdict::Never,
@@ -40,8 +40,8 @@ enum Message {
 }
 
 /// Number, call, version 2, program, version, procedure and the kind of credential.
-fn call(head: &[u8], marked: bool) -> Message {
-    message(head, marked, |body| {
+fn call(head: &[u8], transport: Transport) -> Message {
+    message(head, transport, |body| {
         let field = |at: usize| be32_at(body, 4 * at);
         // Version and procedure are small; kinds of credentials have been assigned up to 7, and
         // implementers' own begin at 200000.
@@ -54,8 +54,8 @@ fn call(head: &[u8], marked: bool) -> Message {
 }
 
 /// Number, reply, accepted or denied.
-fn reply(head: &[u8], marked: bool) -> Message {
-    message(head, marked, |body| {
+fn reply(head: &[u8], transport: Transport) -> Message {
+    message(head, transport, |body| {
         let fits = be32_at(body, 4).is_none_or(|kind| kind == 1)
             && be32_at(body, 8).is_none_or(|accepted| accepted <= 1);
         (fits, 3, 0)
@@ -63,7 +63,12 @@ fn reply(head: &[u8], marked: bool) -> Message {
 }
 
 /// Over TCP, what `read` says holds behind the record's mark.
-fn message(head: &[u8], marked: bool, read: impl Fn(&[u8]) -> (bool, usize, u32)) -> Message {
+fn message(
+    head: &[u8],
+    transport: Transport,
+    read: impl Fn(&[u8]) -> (bool, usize, u32),
+) -> Message {
+    let marked = transport != Transport::Udp;
     let body = match (marked, be32_at(head, 0)) {
         _ if head.is_empty() => return Message::Part,
         (false, _) => head,

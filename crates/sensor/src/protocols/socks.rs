@@ -149,6 +149,10 @@ impl Follow for Handshake {
         Step::Obeys
     }
 
+    fn held(&self) -> usize {
+        self.sent.capacity() + self.received.capacity()
+    }
+
     fn gap(&mut self, _: Side) {
         self.stage = Stage::Lost;
     }

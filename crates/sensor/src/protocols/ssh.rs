@@ -87,6 +87,10 @@ impl Follow for Conversation {
         Step::Obeys
     }
 
+    fn held(&self) -> usize {
+        self.sides.sum(|direction| direction.kept.capacity())
+    }
+
     fn gap(&mut self, side: Side) {
         let direction = self.sides.of_mut(side);
         // Ciphertext has no framing that a gap could break.

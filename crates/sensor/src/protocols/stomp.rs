@@ -91,6 +91,10 @@ impl Follow for Frames {
         step
     }
 
+    fn held(&self) -> usize {
+        self.sides.sum(|direction| direction.line.capacity())
+    }
+
     fn gap(&mut self, side: Side) {
         *self.sides.of_mut(side) = Direction { part: Part::Seeking, ..Direction::default() };
     }

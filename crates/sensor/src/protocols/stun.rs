@@ -3,6 +3,7 @@
 
 use observation::{Side, Transport};
 
+use super::follow::{Context, Follow, Follower, Next, Step};
 use super::frames::{Frame, be16_at, chain};
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::words::{Fit, two_sided};
@@ -13,7 +14,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     first_bytes: FirstBytes::range(0, KIND_MAX),
     transports: Transports::Both,
     probe,
-    follow: None,
+    follow: Some(|| Follower::Stun(Share)),
 };
 
 fn probe(heads: Heads<'_>) -> Verdict {
@@ -87,6 +88,38 @@ fn message(head: &[u8], transport: Transport) -> Fit {
     }
 }
 
+/// The port, which STUN only looks after until somebody else speaks there: RFC 7983, section 7.
+#[derive(Debug)]
+pub(super) struct Share;
+
+impl Follow for Share {
+    fn feed(&mut self, _: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        match bytes {
+            _ if context.transport != Transport::Udp => Step::Unchecked,
+            bytes if is_own(bytes) => Step::Obeys,
+            // DTLS records, RTP and RTCP.
+            [20..=25 | 128..=191, ..] => Step::Becomes(Next::BesideStun, bytes.len()),
+            _ => Step::Unchecked,
+        }
+    }
+
+    fn gap(&mut self, _: Side) {}
+}
+
+/// Whether a datagram is STUN's or TURN's, whatever else uses the port.
+pub(super) fn is_own(datagram: &[u8]) -> bool {
+    let fits = |length: &[u8; 2], header_bytes: usize, most: usize| {
+        let whole = usize::from(u16::from_be_bytes(*length)) + header_bytes;
+        (whole..=whole + most).contains(&datagram.len())
+    };
+    match datagram {
+        [0..=3, _, high, low, ..] => fits(&[*high, *low], HEADER_BYTES, 0),
+        // ChannelData, which may be padded: RFC 8656, section 12.5.
+        [0x40..=0x4f, _, high, low, ..] => fits(&[*high, *low], 4, 3),
+        _ => false,
+    }
+}
+
 const HEADER_BYTES: usize = 20;
 const COOKIE: &[u8] = &[0x21, 0x12, 0xa4, 0x42];
 /// The first two bits are zero.
@@ -125,5 +158,30 @@ mod tests {
                 .names
                 .is_empty()
         );
+    }
+
+    const ASK: &[u8; 20] = b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl";
+    const ANSWER: &[u8; 24] = b"\x01\x01\0\x04\x21\x12\xa4\x42abcdefghijkl\0\x01\0\0";
+
+    #[test]
+    fn what_comes_on_the_same_port_is_known_too() {
+        let record = b"\x17\xfe\xfd\0\x01\0\0\0\0\0\x09\0\x08abcdefgh";
+        let shared = [client(ASK), server(ANSWER), client(record), server(ANSWER), server(record)];
+        let story = Story::of_datagrams(&shared);
+        assert_eq!((&*story.names, story.left), (&["stun", "dtls"][..], None));
+        let packet = |number| [0x80, 111, 0, number, 0, 0, 0, number, 1, 2, 3, 4, 9, 9];
+        let packets = [packet(1), packet(2), packet(3)];
+        let mut turns = alloc::vec![client(ASK), server(ANSWER)];
+        for packet in &packets {
+            turns.extend([client(packet), server(ANSWER)]);
+        }
+        assert_eq!(Story::of_datagrams(&turns).names, ["stun", "rtp"]);
+    }
+
+    #[test]
+    fn a_shell_on_the_same_port_leaves() {
+        let output = b"Linux a 6.1.0-18-amd64 x86_64 GNU/Linux\n";
+        let turns = [client(ASK), server(ANSWER), server(b"uname -a\n"), client(output)];
+        Story::of_datagrams(&turns).is_left_by_client();
     }
 }

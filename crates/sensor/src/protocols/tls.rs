@@ -182,6 +182,10 @@ impl Follow for Records {
         }
     }
 
+    fn held(&self) -> usize {
+        self.sides.sum(|direction| direction.message.kept.capacity()) + self.story.held()
+    }
+
     fn gap(&mut self, side: Side) {
         // Nothing marks the beginning of a record; a hello may have been lost with the rest.
         let direction = self.sides.of_mut(side);

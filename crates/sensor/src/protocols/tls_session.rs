@@ -23,6 +23,18 @@ pub(super) enum Story {
     Told,
 }
 
+impl Story {
+    /// How much memory it holds.
+    pub(super) fn held(&self) -> usize {
+        let Self::Open(session) = self else { return 0 };
+        let certificate = session.certificate.as_ref().map_or(0, |certificate| {
+            let names = certificate.names.iter().map(|name| name.len());
+            certificate.subject.len() + certificate.issuer.len() + names.sum::<usize>()
+        });
+        size_of::<Session>() + session.session_id.len() + session.alpn.capacity() + certificate
+    }
+}
+
 /// What is known of the handshake so far.
 #[derive(Debug, Default)]
 pub(super) struct Session {

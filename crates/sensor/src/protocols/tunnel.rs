@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use observation::{Grammar, Side, Time, Transport};
 
+use super::datagrams::{DATAGRAM_COUNT_MAX, Datagrams, FIRST_BYTES_MAX, LATER_BYTES_MAX};
+use super::stun::is_own;
 use super::{Heads, Heard, Interest, Recognizer, Start};
 
 /// What is kept of each direction's beginning inside a tunnel.
@@ -21,16 +23,25 @@ struct Stream {
     answerer: Vec<u8>,
     first: Option<Side>,
     interest: Interest,
+    beside: Beside,
+}
+
+/// Who else sends there, and is no part of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    Nobody,
+    Stun,
 }
 
 impl Tunnel {
-    pub(super) fn at_depth(depth: u8) -> Self {
+    pub(super) fn at_depth(depth: u8, beside: Beside) -> Self {
         Self(Box::new(Stream {
             recognizer: Recognizer::at_depth(depth),
             opener: Vec::new(),
             answerer: Vec::new(),
             first: None,
             interest: Interest::Heads,
+            beside,
         }))
     }
 
@@ -43,18 +54,26 @@ impl Tunnel {
         heard: &mut dyn FnMut(Heard<'_>),
     ) {
         let stream = &mut *self.0;
+        if stream.beside == Beside::Stun && is_own(bytes) {
+            return;
+        }
         let first = Some(*stream.first.get_or_insert(side));
         if stream.interest == Interest::Heads {
             let head = match side {
                 Side::Originator => &mut stream.opener,
                 Side::Responder => &mut stream.answerer,
             };
-            let room = HEAD_BYTES_MAX.saturating_sub(head.len());
-            head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            keep(head, transport, bytes);
         }
-        let (opener, answerer) = (&stream.opener, &stream.answerer);
-        let (start, later) = (Start::Seen, Default::default());
-        let heads = Heads { opener, answerer, first, transport, start, later };
+        let (opener, answerer) = (&*stream.opener, &*stream.answerer);
+        let start = Start::Seen;
+        let heads = if transport == Transport::Udp {
+            let [(opener, more), (answerer, others)] =
+                [opener, answerer].map(Datagrams::split_first);
+            Heads { opener, answerer, first, transport, start, later: [more, others] }
+        } else {
+            Heads { opener, answerer, first, transport, start, later: Default::default() }
+        };
         stream.interest = stream.recognizer.bytes(heads, side, bytes, at, heard);
         if stream.interest != Interest::Heads {
             (stream.opener, stream.answerer) = (Vec::new(), Vec::new());
@@ -70,6 +89,12 @@ impl Tunnel {
         let first = self.0.first;
         let heads = Heads { opener: &[], answerer: &[], first, transport, start, later };
         self.0.recognizer.end(heads, heard);
+    }
+
+    /// How much memory it holds beside itself.
+    pub(super) fn held(&self) -> usize {
+        let heads = self.0.opener.capacity() + self.0.answerer.capacity();
+        size_of::<Stream>() + heads + self.0.recognizer.held()
     }
 
     pub(super) fn grammar(&mut self) -> Grammar {
@@ -92,3 +117,25 @@ impl Tunnel {
         }
     }
 }
+
+/// As the flow keeps its own heads.
+fn keep(head: &mut Vec<u8>, transport: Transport, bytes: &[u8]) {
+    let room = HEAD_BYTES_MAX.saturating_sub(head.len());
+    if transport != Transport::Udp {
+        head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        return;
+    }
+    let bytes_max = if head.is_empty() { FIRST_BYTES_MAX } else { LATER_BYTES_MAX };
+    let kept = bytes.get(..bytes_max).unwrap_or(bytes);
+    if let Ok(length) = u16::try_from(bytes.len())
+        && kept.len() + 2 <= room
+    {
+        head.extend_from_slice(&length.to_be_bytes());
+        head.extend_from_slice(kept);
+    }
+}
+
+const _: () = assert!(
+    2 + FIRST_BYTES_MAX + (DATAGRAM_COUNT_MAX as usize - 1) * (2 + LATER_BYTES_MAX)
+        <= HEAD_BYTES_MAX
+);

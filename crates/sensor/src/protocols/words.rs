@@ -2,7 +2,7 @@
 
 use observation::Side;
 
-use super::Verdict;
+use super::{Heads, Verdict};
 
 /// Whether `head` starts with `literal`, is the beginning of it, or neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,16 @@ pub(super) fn literal(head: &[u8], literal: &[u8]) -> Fit {
         Fit::Could
     } else {
         Fit::No
+    }
+}
+
+/// Whether `head` starts with these bytes; `None` stands for any.
+pub(super) fn pattern(head: &[u8], want: &[Option<u8>]) -> Fit {
+    let fits = want.iter().zip(head).all(|(want, byte)| want.is_none_or(|want| want == *byte));
+    match fits {
+        false => Fit::No,
+        true if head.len() < want.len() => Fit::Could,
+        true => Fit::Yes,
     }
 }
 
@@ -161,6 +171,22 @@ pub(super) const fn two_sided(opener: Fit, answerer: Fit) -> Verdict {
         (Fit::Yes, Fit::Could) => Verdict::Proposed(Side::Originator),
         (Fit::Could, Fit::Yes) => Verdict::Proposed(Side::Responder),
         (Fit::Could, Fit::Could) => Verdict::Unsure,
+    }
+}
+
+/// A verdict where few bytes prove little: both sides must have spoken.
+pub(super) const fn confirmed_only(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Proposed(_) => Verdict::Unsure,
+        verdict => verdict,
+    }
+}
+
+/// The same where the client speaks first.
+pub(super) fn client_first(heads: &Heads<'_>, opener: Fit, answerer: Fit) -> Verdict {
+    match heads.first {
+        Some(Side::Responder) => Verdict::Never,
+        _ => two_sided(opener, answerer),
     }
 }
 

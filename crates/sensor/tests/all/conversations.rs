@@ -268,24 +268,41 @@ fn an_icmp_echo_is_one_flow() {
 #[test]
 fn a_tunnels_inside_is_what_counts() {
     let inner = Talk::new().handshake().says(Server, b"id\n");
-    let frames: Vec<Frame> = inner
-        .frames
-        .iter()
-        .map(|frame| {
-            let mut vxlan = vec![8, 0, 0, 0, 0, 0, 1, 0];
-            vxlan.extend([2; 12]);
-            vxlan.extend([8, 0]);
-            vxlan.extend(&frame.bytes);
-            let ends = ("10.1.0.1:50000".parse().unwrap(), "10.1.0.2:4789".parse().unwrap());
-            Frame { bytes: udp_packet(ends.0, ends.1, &vxlan), ..frame.clone() }
-        })
-        .collect();
+    let frames: Vec<Frame> = inner.frames.iter().map(|frame| in_vxlan(1, frame)).collect();
     let told = tell(&frames);
     assert_eq!(excerpts(&told), ["id\n"]);
     assert_eq!(
         closed(&told)[0].key.responder.address,
         SERVER.parse::<std::net::SocketAddr>().unwrap().ip()
     );
+}
+
+fn in_vxlan(network: u8, frame: &Frame) -> Frame {
+    let mut vxlan = vec![8, 0, 0, 0, 0, 0, network, 0];
+    vxlan.extend([2; 12]);
+    vxlan.extend([8, 0]);
+    vxlan.extend(&frame.bytes);
+    let ends = ("10.1.0.1:50000".parse().unwrap(), "10.1.0.2:4789".parse().unwrap());
+    Frame { bytes: udp_packet(ends.0, ends.1, &vxlan), ..frame.clone() }
+}
+
+#[test]
+fn the_same_ends_in_two_networks_of_an_overlay_are_two_flows() {
+    let [one, two] = [b"id\n", b"w\n\n"].map(|said| Talk::new().handshake().says(Server, said));
+    let both = one.frames.iter().zip(&two.frames);
+    let mixed: Vec<Frame> =
+        both.flat_map(|(one, two)| [in_vxlan(1, one), in_vxlan(2, two)]).collect();
+    let told = tell(&mixed);
+    let ends = closed(&told);
+    assert_eq!((ends.len(), ends[0].key), (2, ends[1].key));
+    assert_ne!(ends[0].flow, ends[1].flow);
+    assert!(ends.iter().all(|end| !end.flaws.has(Flaws::OVERLAP_DIFFERS)));
+    let one = frames_of(&one, 1);
+    assert_eq!(closed(&tell(&one)).len(), 1);
+}
+
+fn frames_of(talk: &Talk, network: u8) -> Vec<Frame> {
+    talk.frames.iter().map(|frame| in_vxlan(network, frame)).collect()
 }
 
 #[test]
@@ -333,4 +350,32 @@ fn a_push_without_a_handshake_answer_establishes_nothing() {
     let told = talk.told();
     assert!(told.iter().all(|told| told.fact.kind() != FactKind::FlowEstablished));
     assert!(closed(&told)[0].flaws.has(Flaws::ONE_SIDED));
+}
+
+/// What a file holds looks like nothing, or like anything: the control connection says what it is.
+#[test]
+fn a_data_connection_is_what_ftp_announced_unless_its_bytes_say_otherwise() {
+    let control = Talk::between("172.17.0.2:40000", "198.51.100.10:21")
+        .handshake()
+        .says(Server, b"220 ready\r\n")
+        .says(Client, b"USER a\r\n")
+        .says(Server, b"230 in\r\n")
+        .says(Client, b"PASV\r\n")
+        .says(Server, b"227 Entering (10,9,9,9,195,80)\r\n");
+    let data = |said: &[u8]| {
+        let data = Talk::between("172.17.0.2:40001", "198.51.100.10:50000");
+        let data = data.handshake().says(Server, said).fin(Server).fin(Client);
+        let flows = closed(&tell(&[control.frames.clone(), data.frames].concat()));
+        let data = flows.into_iter().find(|flow| flow.key.responder.port == 50_000);
+        data.unwrap().protocols
+    };
+    assert_eq!(data(b"\xfe\x01\x02\x03file"), ["ftp_data"]);
+    assert_eq!(data(b"SSH-2.0-OpenSSH_9.2\r\n"), ["ssh"]);
+    // The next one was announced by nobody.
+    let stranger = Talk::between("172.17.0.2:40001", "198.51.100.10:50001");
+    let stranger = stranger.handshake().says(Server, b"\xfe\x01\x02\x03file");
+    let flows = closed(&tell(&[control.frames, stranger.frames].concat()));
+    assert!(
+        flows.iter().any(|flow| flow.key.responder.port == 50_001 && flow.protocols.is_empty())
+    );
 }

@@ -7,7 +7,9 @@
     reason = "helpers of tests are tests, which clippy does not know"
 )]
 
+mod carriers;
 mod conversations;
+mod floods;
 mod hostile;
 mod properties;
 mod streams;

@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 
 use observation::{Certainty, Side, Time, Transport};
 
+use super::super::carried::Carried;
 use super::super::details::Details;
 use super::super::follow::{Both, Context, Follow as _, Follower, Next, Skipped, Step};
 use super::super::registry::Protocol;
 use super::super::tls::Records;
-use super::super::tunnel::Tunnel;
+use super::super::tunnel::{Beside, Tunnel};
+use super::super::turns::{Talk, Turns};
 use super::super::websocket::Frames;
 use super::super::{Heard, Interest};
 use super::{DEPTH_MAX, Fed, Hole, NAME_COUNT_MAX, Seen};
@@ -19,13 +21,19 @@ pub(super) struct Claim {
     pub(super) protocol: &'static Protocol,
     pub(super) names: [&'static str; NAME_COUNT_MAX],
     pub(super) name_count: usize,
+    /// Whose follower is fed.
+    spoken: &'static str,
     pub(super) certainty: Certainty,
     pub(super) standing: Standing,
     pub(super) burst: BurstGrammar,
+    /// What the latest bytes were.
+    latest: BurstGrammar,
+    turns: Turns,
     pub(super) nested: Nested,
     pub(super) follower: Option<Follower>,
     pub(super) ja4: Option<Box<str>>,
     pub(super) details: Details,
+    carried: Carried,
     /// What goes on inside, once the protocol has handed the connection over.
     pub(super) tunnel: Option<Tunnel>,
     pub(super) depth: u8,
@@ -59,13 +67,17 @@ impl Claim {
             protocol,
             names: [protocol.name, "", "", ""],
             name_count: 1,
+            spoken: protocol.name,
             certainty,
             standing: Standing::Obeyed,
             burst: BurstGrammar::Checked,
+            latest: BurstGrammar::Checked,
+            turns: Turns::of(protocol),
             nested: Nested::None,
             follower: protocol.follow.map(|make| make()),
             ja4: None,
             details: Details::default(),
+            carried: Carried::default(),
             tunnel: None,
             depth,
         }
@@ -75,6 +87,22 @@ impl Claim {
     pub(super) fn inside_count(&self) -> usize {
         let room = NAME_COUNT_MAX.saturating_sub(self.name_count);
         self.tunnel.as_ref().map_or(0, |tunnel| tunnel.names().len().min(room))
+    }
+
+    /// How much memory its follower and what is inside hold.
+    pub(super) fn held(&self) -> usize {
+        let follower = self.follower.as_ref().map_or(0, Follower::held);
+        follower + self.tunnel.as_ref().map_or(0, Tunnel::held)
+    }
+
+    /// There is no memory for following it: what has been put together is told, and that is all.
+    pub(super) fn give_up(&mut self, transport: Transport, heard: &mut dyn FnMut(Heard<'_>)) {
+        self.end(transport, heard);
+        self.name_count += self.inside_count();
+        if let Some(mut tunnel) = self.tunnel.take() {
+            tunnel.end(transport, heard);
+        }
+        (self.burst, self.latest) = (BurstGrammar::Unchecked, BurstGrammar::Unchecked);
     }
 
     pub(super) const fn is_unfollowed(&self) -> bool {
@@ -87,7 +115,9 @@ impl Claim {
         }
         match (self.standing, self.certainty, &self.follower) {
             (Standing::Left, _, Some(_)) => Interest::Stream,
-            (Standing::Left, _, None) | (_, Certainty::Confirmed, None) => Interest::Done,
+            (Standing::Left, _, None) => Interest::Done,
+            (_, Certainty::Confirmed, None) if self.turns.is_watching() => Interest::Stream,
+            (_, Certainty::Confirmed, None) => Interest::Done,
             (_, Certainty::Proposed(_), _) => Interest::Heads,
             (_, Certainty::Confirmed, Some(_)) => Interest::Stream,
         }
@@ -137,7 +167,13 @@ impl Claim {
         self.feed(&Fed { fresh: back, ..*fed }, heard);
     }
 
+    /// Nobody can say more of what comes than that it is not talk.
+    pub(super) fn is_only_watched(&self) -> bool {
+        self.is_unfollowed() && self.standing == Standing::Obeyed
+    }
+
     pub(super) fn gap(&mut self, side: Side, lost: u32) {
+        self.turns.gap();
         if let Some(tunnel) = &mut self.tunnel {
             tunnel.gap(side, lost);
         } else if let Some(follower) = &mut self.follower
@@ -157,14 +193,20 @@ impl Claim {
             return self.feed_tunnel(fed, heard);
         }
         let Some(follower) = &mut self.follower else {
-            self.burst = BurstGrammar::Unchecked;
+            (self.burst, self.latest) = (BurstGrammar::Unchecked, BurstGrammar::Unchecked);
             return;
         };
-        let (ja4, details) = (&mut self.ja4, &mut self.details);
-        match follower.feed(side, bytes, &mut Context { at, transport, ja4, details, heard }) {
+        self.latest = BurstGrammar::Checked;
+        let (ja4, details, carried) = (&mut self.ja4, &mut self.details, &mut self.carried);
+        let mut context = Context { at, transport, ja4, details, carried, heard };
+        let step = follower.feed(side, bytes, &mut context);
+        self.name_carried();
+        match step {
             _ if self.standing == Standing::Left => {}
             Step::Obeys => self.nested_obeyed(side, heard),
-            Step::Unchecked => self.burst = BurstGrammar::Unchecked,
+            Step::Unchecked => {
+                (self.burst, self.latest) = (BurstGrammar::Unchecked, BurstGrammar::Unchecked);
+            }
             Step::Left => self.leave(fed, heard),
             Step::Becomes(next, unread) => {
                 self.end(transport, heard);
@@ -173,6 +215,22 @@ impl Claim {
                 let fresh = bytes.get(start..).unwrap_or_default();
                 self.feed(&Fed { fresh, ..*fed }, heard);
             }
+        }
+    }
+
+    /// What was just fed completes the opening.
+    pub(super) fn opens(&mut self, fed: &Fed<'_>) {
+        self.turns.opens(fed.side, fed.at);
+    }
+
+    /// Looks whether what was just fed, and nobody has checked, is talk.
+    pub(super) fn watch(&mut self, fed: &Fed<'_>, heard: &mut dyn FnMut(Heard<'_>)) {
+        let is_unchecked = self.latest == BurstGrammar::Unchecked && self.tunnel.is_none();
+        if !is_unchecked || self.standing == Standing::Left {
+            return;
+        }
+        if self.turns.feed(fed.side, fed.fresh, fed.at, fed.heads.transport) == Talk::Turned {
+            self.leave(fed, heard);
         }
     }
 
@@ -188,9 +246,9 @@ impl Claim {
     /// The follower has seen its last byte: what it still holds is told.
     pub(super) fn end(&mut self, transport: Transport, heard: &mut dyn FnMut(Heard<'_>)) {
         if let Some(mut follower) = self.follower.take() {
-            let (ja4, details) = (&mut self.ja4, &mut self.details);
+            let (ja4, details, carried) = (&mut self.ja4, &mut self.details, &mut self.carried);
             let at = Time::default();
-            follower.end(&mut Context { at, transport, ja4, details, heard });
+            follower.end(&mut Context { at, transport, ja4, details, carried, heard });
         }
     }
 
@@ -200,23 +258,36 @@ impl Claim {
         if !matches!(self.follower, Some(Follower::Dns(_))) {
             self.end(fed.heads.transport, heard);
         }
-        let innermost = self.name_count.saturating_sub(1);
-        let protocol = self.names.get(innermost).copied().unwrap_or(self.protocol.name);
-        heard(Heard::Left { protocol, side: fed.side });
+        heard(Heard::Left { protocol: self.spoken, side: fed.side });
+    }
+
+    /// What is carried stands behind what carries it.
+    fn name_carried(&mut self) {
+        for name in self.carried.names() {
+            if !self.names.contains(&name)
+                && let Some(place) = self.names.get_mut(self.name_count)
+            {
+                *place = name;
+                self.name_count += 1;
+            }
+        }
     }
 
     pub(super) fn become_next(&mut self, next: Next) {
         let (name, follower) = match next {
             Next::Tls => ("tls", Follower::Tls(Box::<Records>::default())),
             Next::Websocket => ("websocket", Follower::Websocket(Frames::default())),
-            Next::Tunnel => {
-                self.follower = None;
-                self.tunnel = (self.depth < DEPTH_MAX).then(|| Tunnel::at_depth(self.depth + 1));
-                return;
-            }
+            Next::Tunnel => return self.become_tunnel(Beside::Nobody),
+            Next::BesideStun => return self.become_tunnel(Beside::Stun),
         };
         self.nested = Nested::Awaited(name);
         self.follower = Some(follower);
+    }
+
+    fn become_tunnel(&mut self, beside: Beside) {
+        self.follower = None;
+        let is_shallow = self.depth < DEPTH_MAX;
+        self.tunnel = is_shallow.then(|| Tunnel::at_depth(self.depth + 1, beside));
     }
 
     /// Names the inner protocol when its first side has obeyed it, confirms it with the second.
@@ -227,6 +298,7 @@ impl Claim {
                 if let Some(place) = self.names.get_mut(self.name_count) {
                     *place = protocol;
                     self.name_count += 1;
+                    self.spoken = protocol;
                 }
                 self.nested = Nested::Proposed(protocol, side);
                 heard(Heard::Identified { protocol, certainty: Certainty::Proposed(side) });
