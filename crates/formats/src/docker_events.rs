@@ -173,6 +173,7 @@ impl<'a> Event<'a> {
             network: network.unwrap_or_default().into(),
             addresses: Vec::new(),
             aliases: Vec::new(),
+            gateways: Vec::new(),
             port: None,
             netns: 0,
             detached,

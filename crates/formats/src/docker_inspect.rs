@@ -120,6 +120,7 @@ fn container_fact(container: &Value, id: ContainerId, created: Option<Time>) -> 
         extra_hosts: texts_at(container, "/HostConfig/ExtraHosts")
             .map(Cow::from)
             .chain(published_ports(container))
+            .chain(exposed_ports(container))
             .collect(),
         privilege: container
             .get("HostConfig")
@@ -183,6 +184,12 @@ fn published_ports(container: &Value) -> impl Iterator<Item = Cow<'_, str>> {
             format!("{address}:{host_port}->{port}").into()
         })
     })
+}
+
+/// As `docker ps` writes those that are only exposed: `80/tcp`.
+fn exposed_ports(container: &Value) -> impl Iterator<Item = Cow<'_, str>> {
+    let exposed = container.pointer("/Config/ExposedPorts").and_then(Value::as_object);
+    exposed.into_iter().flatten().map(|(port, _)| Cow::from(port.as_str()))
 }
 
 fn privilege(container: &Value, host_config: &Value) -> Privilege {
@@ -268,10 +275,10 @@ fn networks<'a>(container: &'a Value, id: ContainerId, out: &mut dyn FnMut(Netwo
 }
 
 fn attached<'a>(id: ContainerId, network: &'a str, endpoint: &'a Value) -> NetworkAttached<'a> {
-    let addresses = ["/IPAddress", "/GlobalIPv6Address"]
-        .iter()
-        .filter_map(|pointer| text_at(endpoint, pointer)?.parse::<IpAddr>().ok())
-        .collect();
+    let addresses_at = |pointers: [&str; 2]| -> Vec<IpAddr> {
+        let texts = pointers.into_iter().filter_map(|pointer| text_at(endpoint, pointer));
+        texts.filter_map(|text| text.parse().ok()).collect()
+    };
     let mut aliases: Vec<Cow<'a, str>> = Vec::new();
     for alias in texts_at(endpoint, "/Aliases").chain(texts_at(endpoint, "/DNSNames")) {
         if aliases.len() < ALIAS_COUNT_MAX && !aliases.iter().any(|known| known == alias) {
@@ -281,8 +288,9 @@ fn attached<'a>(id: ContainerId, network: &'a str, endpoint: &'a Value) -> Netwo
     NetworkAttached {
         id,
         network: network.into(),
-        addresses,
+        addresses: addresses_at(["/IPAddress", "/GlobalIPv6Address"]),
         aliases,
+        gateways: addresses_at(["/Gateway", "/IPv6Gateway"]),
         port: None,
         netns: 0,
         detached: None,
@@ -322,9 +330,10 @@ mod tests {
         "AutoRemove":true,"CapAdd":["NET_ADMIN"],"ExtraHosts":["db:10.0.0.5"],
         "Privileged":false},"Mounts":[],"Config":{"User":"0:0","Tty":true,"OpenStdin":true,
         "Env":["DB=db:5432","X"],"Cmd":["-l","9"],"Image":"shop/api:3","Entrypoint":["nc"],
-        "Labels":{"tier":"web"}},"NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"0.0.0.0",
+        "Labels":{"tier":"web"},"ExposedPorts":{"81/tcp":{}}},"NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"0.0.0.0",
         "HostPort":"8080"}],"81/tcp":null},"Networks":{"shop":{"Aliases":["api","001122334455"],
-        "DNSNames":["brave_bell","api"],"IPAddress":"10.9.0.3","GlobalIPv6Address":"fd00::3"},
+        "DNSNames":["brave_bell","api"],"IPAddress":"10.9.0.3","GlobalIPv6Address":"fd00::3",
+        "Gateway":"10.9.0.1","IPv6Gateway":""},
         "back":{"Aliases":null,"IPAddress":"","GlobalIPv6Address":""}}}}"#;
 
     fn parse_all(document: &str, at: Option<Time>, out: &mut dyn FnMut(Observation<'_>)) -> Tally {
@@ -357,7 +366,11 @@ mod tests {
                 command: vec!["nc".into(), "-l".into(), "9".into()],
                 environment: vec!["DB=db:5432".into(), "X".into()],
                 labels: vec!["tier=web".into()],
-                extra_hosts: vec!["db:10.0.0.5".into(), "0.0.0.0:8080->80/tcp".into()],
+                extra_hosts: vec![
+                    "db:10.0.0.5".into(),
+                    "0.0.0.0:8080->80/tcp".into(),
+                    "81/tcp".into(),
+                ],
                 privilege: Some(Privilege {
                     privileged: false,
                     root: true,

@@ -12,7 +12,8 @@ pub(crate) fn image_id(text: &str) -> Option<ImageId> {
     bytes32(text.strip_prefix("sha256:").unwrap_or(text)).map(ImageId)
 }
 
-fn bytes32(text: &str) -> Option<[u8; 32]> {
+/// 32 bytes as 64 digits.
+pub(crate) fn bytes32(text: &str) -> Option<[u8; 32]> {
     let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {

@@ -12,6 +12,7 @@ pub mod docker_inspect;
 mod elements;
 mod hex;
 mod input;
+pub mod intel;
 mod lines;
 mod parsed;
 mod pcap;

@@ -77,6 +77,8 @@ impl Http<'_> {
             response_type: first(&self.resp_mime_types),
             request_body_bytes: self.request_body_len.or_zero(),
             response_body_bytes: self.response_body_len.or_zero(),
+            // What a body begins with stands in no log.
+            ..HttpExchange::default()
         };
         let opened = head.opened(Transport::Tcp);
         out(Seen { kind: Kind::Http, row: head.row, observation: opened });
