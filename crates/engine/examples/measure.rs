@@ -194,6 +194,7 @@ fn container(engine: &mut Engine, number: u64) {
         network: Cow::Borrowed("bridge"),
         addresses: vec![IpAddr::V4(Ipv4Addr::new(172, 17, 0, byte(number) + 2))],
         aliases: Vec::new(),
+        gateways: Vec::new(),
         port: Some(PortId(10 + u32::from(byte(number)))),
         netns: 0,
         detached: None,

@@ -240,6 +240,10 @@ pub struct ContainerView {
     pub registry_digests: Vec<String>,
     /// Command.
     pub command: Vec<String>,
+    /// Image, command and owner, hashed: what replicas have in common. Empty where no runtime has
+    /// described it, and in alerts of older versions.
+    #[serde(default)]
+    pub workload: String,
     /// How it was started.
     pub privilege: Option<Privilege>,
     /// The network mode in words (`own`, `host`, `container:<id>` …).
@@ -287,6 +291,19 @@ pub struct Peer {
     pub transport: Transport,
     /// Names that led there, at most `NAME_COUNT_MAX`.
     pub names: Vec<PeerName>,
+    /// Who opened the flows.
+    #[serde(default)]
+    pub role: PeerRole,
+}
+
+/// Whether the accused called the far end, or was called by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerRole {
+    /// The accused opened the flows.
+    #[default]
+    Called,
+    /// The far end did; its port is that of its first flow.
+    Caller,
 }
 
 /// A name that led to the peer.
@@ -332,7 +349,7 @@ pub struct FlowView {
 pub struct Excerpt {
     /// When.
     pub at: Time,
-    /// Who sent it (the accused is the originator of its own flow).
+    /// Who sent it, as if the accused had opened the flow: the originator stands for it.
     pub side: Side,
     /// Its first bytes.
     pub bytes: Vec<u8>,

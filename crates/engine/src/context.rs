@@ -1,13 +1,25 @@
 //! Everything that a strategy may ask about one channel: who it is, what was expected of it.
 
+mod called;
+
 use alloc::string::ToString as _;
 
 use observation::{Endpoint, Privilege, Span, Time};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use called::Beyond;
+
+use crate::cargo::started;
 use crate::clients::RawClient;
 use crate::flows::Flow;
+use crate::intel::Listed;
+pub(crate) use crate::led::Led;
+use crate::led::led;
 use crate::ledger::{Asked, Container, Exec, Ledger, Owner, Process};
+use crate::lookups::{Domain, Lookup};
+use crate::naming::{names, names_below};
+use crate::profiles::Call;
+use crate::surveys::Survey;
 
 /// A container that nothing keeps running and that is younger than this is a throw-away run.
 const AD_HOC_AGE_MAX: Span = Span::from_secs(600);
@@ -40,6 +52,27 @@ pub(crate) enum Declared {
     Yes,
 }
 
+/// Whose the far end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Another container's on this machine.
+    Neighbours,
+    /// Nobody's that we know.
+    Strangers,
+    /// The host's own address on a container's network: a process of the host, or whoever is let
+    /// in by a proxy or by source NAT.
+    Hosts,
+}
+
+/// What a container was allowed beyond the runtime's default set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Granted {
+    /// Nothing, or nobody knows.
+    Nothing,
+    /// Capabilities, or everything: it may have to manage networks.
+    Capabilities,
+}
+
 /// The surroundings of one flow, or of what a container tried without one.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
@@ -47,6 +80,21 @@ pub(crate) struct Context<'a> {
     pub origin: Origin,
     pub client: Option<&'a RawClient>,
     pub declared: Declared,
+    pub whose: Whose,
+    /// What it was allowed beyond the ordinary.
+    pub granted: Granted,
+    /// When the container was created, where that is known.
+    pub created: Option<Time>,
+    /// How it came to know the far end's address.
+    pub led: Led,
+    /// What feeds list of this.
+    pub listed: Option<&'a Listed>,
+    /// What is known of where a flow is relayed to.
+    pub beyond: Option<Beyond>,
+    /// The container, where it is known.
+    pub container: Option<&'a Container>,
+    /// A program that is not the image's and that was started soon after one had come in.
+    pub started: Option<&'a Process>,
 }
 
 impl Origin {
@@ -68,15 +116,58 @@ impl<'a> Context<'a> {
             Owner::Container(id) => ledger.container(&id),
             Owner::Unnamed(_) | Owner::Host => None,
         };
+        if !flow.is_outgoing() {
+            return Self::of_accepted_flow(ledger, flow, container);
+        }
         let process = ledger.process(&flow.key, flow.local, flow.opened, container);
         let far = flow.far();
-        let name = ledger.names_to(flow.place(), &far.address, flow.opened).next();
         let origin = origin(ledger, container, process, flow.opened);
+        let name = ledger.names_to(flow.place(), &far.address, flow.opened).next();
         Self {
             process,
             origin,
             client: client(container, process, flow.opened, far, name),
             declared: declared(ledger, container, origin, far, name, flow.opened),
+            whose: whose(ledger, far, flow.opened),
+            granted: granted(container),
+            created: container.and_then(Container::created),
+            led: led(ledger, flow, name),
+            listed: process.and_then(Process::listed),
+            beyond: None,
+            container,
+            started: started(ledger, flow, container),
+        }
+    }
+
+    /// The same, and what feeds list besides.
+    pub(crate) fn listing(self, listed: Option<&'a Listed>) -> Self {
+        let is_stronger = |own: &Listed| listed.is_none_or(|other| own.outweighs(other));
+        Self { listed: self.listed.filter(|own| is_stronger(own)).or(listed), ..self }
+    }
+
+    /// Around calls of which this is the first: a name may have been asked at any of them.
+    pub(crate) fn of_calls(ledger: &'a Ledger, first: &Call, last: Time, owner: Owner) -> Self {
+        let container = match owner {
+            Owner::Container(id) => ledger.container(&id),
+            Owner::Unnamed(_) | Owner::Host => None,
+        };
+        let (at, far) = (first.opened, first.far());
+        let process = ledger.process(&first.key, first.local, at, container);
+        let name = ledger.names_to(first.place(), &far.address, last).next();
+        let origin = origin(ledger, container, process, at);
+        Self {
+            process,
+            origin,
+            client: client(container, process, at, far, name),
+            declared: declared(ledger, container, origin, far, name, at),
+            whose: whose(ledger, far, at),
+            granted: granted(container),
+            created: container.and_then(Container::created),
+            led: Led::Unknown,
+            listed: process.and_then(Process::listed),
+            beyond: None,
+            container,
+            started: None,
         }
     }
 
@@ -100,12 +191,103 @@ impl<'a> Context<'a> {
             Some(_) if !is_written() => Declared::No,
             Some(privilege) => written_by_whom(container, privilege, at),
         };
-        Self { process: None, origin: origin(ledger, Some(container), None, at), client, declared }
+        Self {
+            process: None,
+            origin: origin(ledger, Some(container), None, at),
+            client,
+            declared,
+            whose: Whose::Strangers,
+            granted: granted(Some(container)),
+            created: container.created(),
+            led: Led::Unknown,
+            listed: None,
+            beyond: None,
+            container: Some(container),
+            started: None,
+        }
+    }
+
+    /// Around the lookups below a registered domain.
+    pub(crate) fn of_lookups(ledger: &'a Ledger, domain: &Domain, owner: Owner) -> Self {
+        Self::of_lookup(ledger, &domain.first, &domain.name, owner)
+    }
+
+    /// Around a lookup of a name.
+    pub(crate) fn of_lookup(ledger: &'a Ledger, lookup: &Lookup, name: &str, owner: Owner) -> Self {
+        let container = match owner {
+            Owner::Container(id) => ledger.container(&id),
+            Owner::Unnamed(_) | Owner::Host => None,
+        };
+        let Lookup { opened, key, local } = *lookup;
+        let process = ledger.process(&key, local, opened, container);
+        let described = container.and_then(|container| Some((container, container.privilege()?)));
+        let is_written = |text: &str| names_below(text, name);
+        let declared = match described {
+            None => Declared::Unknown,
+            Some((container, privilege)) if container.written().any(is_written) => {
+                written_by_whom(container, privilege, opened)
+            }
+            Some(_) => Declared::No,
+        };
+        Self {
+            process,
+            origin: origin(ledger, container, process, opened),
+            client: None,
+            declared,
+            whose: Whose::Strangers,
+            granted: granted(container),
+            created: container.and_then(Container::created),
+            led: Led::Unknown,
+            listed: process.and_then(Process::listed),
+            beyond: None,
+            container,
+            started: None,
+        }
+    }
+
+    /// Around many attempts.
+    pub(crate) fn of_survey(ledger: &'a Ledger, survey: &Survey, owner: Owner) -> Self {
+        let container = match owner {
+            Owner::Container(id) => ledger.container(&id),
+            Owner::Unnamed(_) | Owner::Host => None,
+        };
+        let Lookup { opened, key, local } = survey.first;
+        let process = ledger.process(&key, local, opened, container);
+        Self {
+            process,
+            origin: origin(ledger, container, process, opened),
+            client: None,
+            declared: Declared::Unknown,
+            whose: Whose::Strangers,
+            granted: granted(container),
+            created: container.and_then(Container::created),
+            led: Led::Unknown,
+            beyond: None,
+            container,
+            started: None,
+            listed: process.and_then(Process::listed),
+        }
     }
 
     /// Somebody has started it by hand: a raw client, a throw-away container, an `exec`.
     pub(crate) const fn is_by_hand(&self) -> bool {
         self.client.is_some() || matches!(self.origin, Origin::AdHoc | Origin::Exec)
+    }
+}
+
+fn whose(ledger: &Ledger, far: Endpoint, at: Time) -> Whose {
+    match ledger.aliases_at(far.address, at) {
+        Some(_) => Whose::Neighbours,
+        None => Whose::Strangers,
+    }
+}
+
+fn granted(container: Option<&Container>) -> Granted {
+    match container.and_then(Container::privilege) {
+        Some(privilege) if privilege.privileged || privilege.capabilities_added => {
+            Granted::Capabilities
+        }
+        _ => Granted::Nothing,
     }
 }
 
@@ -189,41 +371,5 @@ fn declared(
         written_by_whom(container, privilege, at)
     } else {
         Declared::No
-    }
-}
-
-/// Whether `text` names this host: as a whole word, so that 10.0.0.1 is not found in 10.0.0.12.
-fn names(text: &str, host: &str) -> bool {
-    // Shorter names (`a`, `db`) are found only as the whole value or host part.
-    if host.len() < 2 {
-        return false;
-    }
-    let part_of_name =
-        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
-    let mut from = 0;
-    while let Some(found) = text.get(from..).and_then(|rest| rest.find(host)) {
-        let start = from + found;
-        let end = start + host.len();
-        let before = text.get(..start).and_then(|before| before.chars().next_back());
-        let after = text.get(end..).and_then(|after| after.chars().next());
-        if !before.is_some_and(part_of_name) && !after.is_some_and(part_of_name) {
-            return true;
-        }
-        from = end;
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_named_as_a_whole_word() {
-        assert!(names("API=http://198.51.100.1:80/", "198.51.100.1"));
-        assert!(!names("API=http://198.51.100.10:80/", "198.51.100.1"));
-        assert!(names("db:10.0.0.5", "db"));
-        assert!(!names("POSTGRES_DB=shop-db2", "db2"));
-        assert!(!names("A=", "a"));
     }
 }

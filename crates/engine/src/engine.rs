@@ -1,26 +1,31 @@
 //! The engine: Observations in, Alerts out.
 
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
-use core::fmt;
 
 use observation::{
-    ConnState, ContainerId, DnsData, DnsExchange, Endpoint, Fact, FactKind, FlowClosed, FlowOpened,
+    Burst, ContainerId, DnsData, DnsExchange, Endpoint, Fact, FactKind, FlowClosed, FlowOpened,
     Observation, Span, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertUpdate, Maturity};
 use crate::alerts::{Alerts, Channels, surroundings};
-use crate::channel::{Channel, ChannelKey, Far, SILENT_MS};
-use crate::flows::{Flows, Handle, Keep, Seed};
+use crate::channel::{Channel, ChannelKey, Far};
+use crate::flows::{self, Flow, Flows, Handle, Keep, Seed};
 use crate::health::{Destinations, Health};
 use crate::judge::Dirty;
+use crate::lasting::Lengths;
 use crate::ledger::{
     ADDRESS_COUNT_MAX, Asked, ByHand, LATE_MS_MAX, Ledger, Outcome, Owner, STAMP_MS_MAX, Touched,
 };
 use crate::limits::Limits;
+use crate::lookups::{Lookup, Lookups};
+use crate::profiles::Profiles;
+use crate::relays::Relays;
+use crate::session::SILENT_MS;
+use crate::stacks::Stacks;
 use crate::strategies::all as all_strategies;
+use crate::surveys::Surveys;
 use crate::timers::Timers;
 
 /// What went through, for the last line of a run.
@@ -71,41 +76,24 @@ pub struct Engine {
     pub(crate) flows: Flows,
     pub(crate) channels: Channels,
     pub(crate) alerts: Alerts,
+    pub(crate) profiles: Profiles,
+    /// Who calls whom, seen from the called.
+    pub(crate) callers: Profiles,
     pub(crate) health: Health,
     pub(crate) destinations: Destinations,
+    pub(crate) lookups: Lookups,
+    pub(crate) relays: Relays,
+    stacks: Stacks,
+    /// What the programs of a place call themselves.
+    agents: Stacks,
+    /// How long the connections of a place last.
+    lengths: Lengths,
+    pub(crate) surveys: Surveys,
     /// Accepted flows that will be looked at once they have been silent for long.
     silent: Timers,
     pub(crate) channel_evicted_count: u64,
     observation_count: u64,
 }
-
-/// The version of what [`Engine::save`] writes.
-const STATE_VERSION: u32 = 2;
-
-/// Why a saved state could not be taken up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoadError {
-    /// It was written by a version of the program that saved other things.
-    Version(u32),
-    /// It is damaged.
-    Damaged,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => {
-                write!(
-                    out,
-                    "the saved state has version {version}, this program reads {STATE_VERSION}"
-                )
-            }
-            Self::Damaged => write!(out, "the saved state is damaged"),
-        }
-    }
-}
-
-impl core::error::Error for LoadError {}
 
 impl Engine {
     /// An engine that knows nothing yet. `seed` keys its hash tables: secret where input may be
@@ -119,8 +107,16 @@ impl Engine {
             flows: Flows::new(&limits, Seed(seed)),
             channels: Channels::new(),
             alerts: Alerts::new(&limits),
+            profiles: Profiles::new(&limits, seed),
+            callers: Profiles::of_callers(&limits, seed),
             health: Health::default(),
             destinations: Destinations::new(&limits),
+            lookups: Lookups::new(&limits, seed),
+            relays: Relays::new(&limits),
+            stacks: Stacks::new(&limits),
+            agents: Stacks::new(&limits),
+            lengths: Lengths::new(&limits),
+            surveys: Surveys::new(&limits),
             silent: Timers::default(),
             channel_evicted_count: 0,
             observation_count: 0,
@@ -136,6 +132,7 @@ impl Engine {
         let mut dirty = Dirty::default();
         self.take(observation, &mut dirty);
         self.settle(dirty, out);
+        self.look_at_ripe(out);
     }
 
     /// Time passes: what was waiting for `to` or earlier is judged.
@@ -146,6 +143,8 @@ impl Engine {
 
     /// The input has ended: everything is told as it is now.
     pub fn finish(&mut self, out: &mut impl FnMut(AlertUpdate)) {
+        self.look_at_all_domains(out);
+        self.look_at_all(out);
         self.alerts.tell_all(&surroundings!(self), out);
     }
 
@@ -165,7 +164,7 @@ impl Engine {
             }
             self.settle(dirty, out);
             self.alerts.tell(self.clock, &surroundings!(self), out);
-            self.flows.fade(self.clock);
+            self.fade(out);
         }
     }
 
@@ -177,31 +176,20 @@ impl Engine {
             evicted_count: self.ledger.evicted_count()
                 + self.flows.evicted_count()
                 + self.alerts.evicted_count()
+                + self.profiles.evicted_count()
+                + self.callers.evicted_count()
+                + self.relays.evicted_count()
                 + self.health.evicted_count()
                 + self.channel_evicted_count
-                + self.destinations.evicted_count(),
+                + self.destinations.evicted_count()
+                + self.lookups.evicted_count()
+                + self.stacks.evicted_count()
+                + self.agents.evicted_count()
+                + self.lengths.evicted_count()
+                + self.surveys.evicted_count(),
             unknown_flow_count: self.flows.unknown_count(),
             alert_count: self.alerts.opened_count(),
         }
-    }
-
-    /// Everything that [`Engine::load`] needs to go on from here.
-    #[must_use]
-    pub fn save(&self) -> Vec<u8> {
-        postcard::to_allocvec(&(STATE_VERSION, self)).unwrap_or_default()
-    }
-
-    /// Goes on where [`Engine::save`] stopped.
-    ///
-    /// # Errors
-    /// When the bytes are of another version, or damaged.
-    pub fn load(bytes: &[u8]) -> Result<Self, LoadError> {
-        let (version, rest) =
-            postcard::take_from_bytes::<u32>(bytes).map_err(|_| LoadError::Damaged)?;
-        if version != STATE_VERSION {
-            return Err(LoadError::Version(version));
-        }
-        postcard::from_bytes(rest).map_err(|_| LoadError::Damaged)
     }
 
     fn take(&mut self, observation: &Observation<'_>, dirty: &mut Dirty) {
@@ -209,6 +197,7 @@ impl Engine {
         match &observation.fact {
             Fact::FlowOpened(fact) => {
                 let opened = self.opened(at, fact);
+                opened.into_iter().for_each(|handle| self.dirty_if_listed(handle, dirty));
                 // A log names a flow in passing, and its end may be told nowhere.
                 if let Some(handle) = opened
                     && self.health.is_flow_log(observation.witness)
@@ -223,16 +212,25 @@ impl Engine {
                     self.silent.set(at + Span::from_millis(SILENT_MS), handle, is_alive);
                 }
             }
-            Fact::Burst(fact) => {
-                let handle = self.flows.burst(at, fact);
+            Fact::Burst(fact) => self.said(at, fact, dirty),
+            Fact::ProtocolIdentified(_)
+            | Fact::ProtocolLeft(_)
+            | Fact::TlsHello(_)
+            | Fact::TlsSession(_)
+            | Fact::Http(_)
+            | Fact::EchoSymmetry(_) => {
+                let handle = self.spoken(observation);
+                self.shown(observation, dirty);
                 handle.into_iter().for_each(|handle| self.dirty(handle, dirty));
             }
-            Fact::ProtocolIdentified(fact) => self.flows.identified(fact),
             Fact::FlowClosed(fact) => {
                 if self.health.is_flow_log(observation.witness) {
                     self.complete(fact);
                 }
                 let handle = self.flows.close(at, fact);
+                self.flows.measure(at, fact.flow, &mut self.lengths);
+                let flow = handle.and_then(|handle| self.flows.get(handle));
+                dirty.surveys.extend(flow.and_then(|flow| self.surveys.take(flow)));
                 handle.into_iter().for_each(|handle| self.dirty(handle, dirty));
             }
             Fact::Dns(fact) => self.asked(fact, dirty),
@@ -249,8 +247,7 @@ impl Engine {
                 self.health.gap(fact);
                 self.ledger.observe(observation);
             }
-            Fact::TlsHello(_) | Fact::Http(_) | Fact::ProtocolLeft(_) => {}
-            Fact::TlsSession(_) | Fact::Detail(_) | Fact::Tunnelled(_) | Fact::EchoSymmetry(_) => {}
+            Fact::Detail(_) | Fact::Tunnelled(_) => {}
             _ => match self.ledger.observe(observation) {
                 Touched::Nothing => {}
                 Touched::Container(id) => self.touched_container(id, dirty),
@@ -262,9 +259,25 @@ impl Engine {
         }
     }
 
+    fn said(&mut self, at: Time, fact: &Burst<'_>, dirty: &mut Dirty) {
+        let handle = self.flows.burst(at, fact);
+        if handle.is_some() {
+            self.flows.compare(at, fact.flow, &self.lengths);
+        }
+        self.pulse(fact.flow);
+        self.relay(fact, dirty);
+        handle.into_iter().for_each(|handle| self.dirty(handle, dirty));
+    }
+
     fn opened(&mut self, at: Time, fact: &FlowOpened) -> Option<Handle> {
         let (handle, flow) = self.flows.open(at, fact)?;
-        self.destinations.went(flow.place(), flow.transport(), flow.far());
+        let (place, far) = (flow.place(), flow.far());
+        self.destinations.went(place, flow.transport(), far);
+        if let Some(listed) = self.listed_far_end(at, place, far)
+            && let Some(flow) = self.flows.get_mut(handle)
+        {
+            flow.list(listed);
+        }
         Some(handle)
     }
 
@@ -273,17 +286,32 @@ impl Engine {
     fn complete(&mut self, fact: &FlowClosed<'_>) {
         let FlowClosed { flow, key, local, start, .. } = *fact;
         self.opened(start, &FlowOpened { flow, key, local });
-        if was_accepted(fact) {
+        if flows::was_accepted(fact) {
             self.flows.established(start, flow);
+        }
+    }
+
+    /// What a flow speaks; gives it where that may change a verdict.
+    fn spoken(&mut self, observation: &Observation<'_>) -> Option<Handle> {
+        let at = observation.at;
+        match &observation.fact {
+            Fact::ProtocolIdentified(fact) => self.flows.identified(at, fact),
+            Fact::ProtocolLeft(fact) => self.flows.left(at, fact),
+            Fact::TlsHello(fact) => self.flows.hello(at, fact, &mut self.stacks),
+            Fact::TlsSession(fact) => self.flows.handshake(at, fact),
+            Fact::Http(fact) => self.flows.exchanged(at, fact, &mut self.agents),
+            Fact::EchoSymmetry(fact) => self.flows.echoed(at, fact),
+            _ => None,
         }
     }
 
     /// Notes a flow that has to be judged anew, if a strategy may say or has said anything about
     /// it.
-    fn dirty(&self, handle: Handle, dirty: &mut Dirty) {
+    pub(crate) fn dirty(&self, handle: Handle, dirty: &mut Dirty) {
         let Some(flow) = self.flows.get(handle) else { return };
         // A conversation in a known grammar concerns us only when a raw client holds it.
-        if flow.keep == Keep::Loose && flow.is_explained() && !self.ledger.has_any_client() {
+        let is_plain = flow.is_explained() && !flow.is_odd();
+        if flow.keep == Keep::Loose && is_plain && !self.ledger.has_any_client() {
             return;
         }
         if flow.keep != Keep::Loose || flow.asks_names || flow.is_interesting() {
@@ -295,6 +323,10 @@ impl Engine {
         let Some(handle) = self.flows.find(fact.flow) else { return };
         let Some(flow) = self.flows.get_mut(handle) else { return };
         flow.asks_names = true;
+        if let Some(lookup) = Lookup::of(flow) {
+            let owner = self.ledger.owner(&lookup.key, lookup.local, lookup.opened);
+            self.lookups.take(lookup, owner, fact, &mut dirty.domains);
+        }
         let (place, server) = (flow.place(), flow.far().address);
         let addresses = fact.answers.iter().filter_map(|answer| match &answer.data {
             DnsData::Address(address) => Some(*address),
@@ -320,6 +352,7 @@ impl Engine {
                 self.dirty(handle, dirty);
             }
         }
+        self.asked_for_listed(handle, &asked, dirty);
         self.ledger.asked(place, asked);
         self.dirty(handle, dirty);
     }
@@ -335,6 +368,7 @@ impl Engine {
         for handle in self.handles_of(Owner::Container(id)) {
             self.dirty(handle, dirty);
         }
+        dirty.known_better = Some(id);
         dirty.not_run = Some(id);
     }
 
@@ -347,7 +381,8 @@ impl Engine {
         // It can have to do only with what was opened after it began.
         let since = at - Span::from_millis(STAMP_MS_MAX);
         for handle in self.handles_of(Owner::Container(id)) {
-            if self.flows.get(handle).is_some_and(|flow| flow.opened >= since) {
+            let concerns = |flow: &Flow| flow.opened >= since || flow.oddity.fetched.is_some();
+            if self.flows.get(handle).is_some_and(concerns) {
                 self.dirty(handle, dirty);
             }
         }
@@ -385,20 +420,5 @@ impl Engine {
         channels
             .take_while(move |(key, _)| key.owner == owner)
             .flat_map(|(_, channel)| channel.handles())
-    }
-}
-
-/// Whether a record says that the responder took part.
-const fn was_accepted(fact: &FlowClosed<'_>) -> bool {
-    match fact.state {
-        ConnState::S1
-        | ConnState::SF
-        | ConnState::S2
-        | ConnState::S3
-        | ConnState::RstO
-        | ConnState::RstR => true,
-        // Under way when the record began.
-        ConnState::Oth => fact.originator.packets > 0 && fact.responder.packets > 0,
-        _ => false,
     }
 }

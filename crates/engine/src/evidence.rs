@@ -19,6 +19,8 @@ pub(crate) const PRIOR_DB: i16 = -20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
     pub strategy: Cow<'static, str>,
+    /// The ATT&CK techniques that it shows, of those that its strategy may name.
+    pub techniques: Vec<Cow<'static, str>>,
     pub summary: Cow<'static, str>,
     pub terms: Vec<Term>,
     pub low_if: Vec<Cow<'static, str>>,
@@ -39,6 +41,34 @@ pub(crate) struct Term {
 pub(crate) struct Sum {
     pub evidence: Vec<Evidence>,
     pub sum_db: i16,
+}
+
+impl Finding {
+    /// The sum of what counts of it alone, prior included.
+    pub(crate) fn sum_db(&self) -> i16 {
+        let counts = |term: &Term| {
+            self.terms.iter().all(|rival| {
+                rival.family != term.family
+                    || rival.points_db.signum() != term.points_db.signum()
+                    || rival.points_db.abs() <= term.points_db.abs()
+            })
+        };
+        let mut counted = Vec::new();
+        for term in self.terms.iter().filter(|term| counts(term)) {
+            // Two equally strong terms of a family are one.
+            let kind = (term.family, term.points_db);
+            if !counted.contains(&kind) {
+                counted.push(kind);
+            }
+        }
+        counted.iter().fold(PRIOR_DB, |sum, (_, points_db)| sum.saturating_add(*points_db))
+    }
+
+    /// The finding, unless it would be of no level on its own: oddities that are ordinary on a
+    /// container platform are not told one by one.
+    pub(crate) fn worth_telling(self) -> Option<Self> {
+        (Level::of(self.sum_db()) > Level::Info).then_some(self)
+    }
 }
 
 impl Sum {
@@ -117,6 +147,7 @@ mod tests {
     fn finding(terms: &[Term]) -> Finding {
         Finding {
             strategy: Cow::Borrowed("telnet_c2"),
+            techniques: Vec::new(),
             summary: Cow::Borrowed(""),
             terms: terms.to_vec(),
             low_if: Vec::new(),
@@ -148,5 +179,6 @@ mod tests {
         ];
         let sum = Sum::of(&[finding(&terms)], "");
         assert_eq!((sum.sum_db, sum.level()), (15, Level::High));
+        assert_eq!(finding(&terms).sum_db(), 15);
     }
 }

@@ -75,6 +75,11 @@ impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
         Some(entry.value)
     }
 
+    /// All entries in the order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, entry)| (key, &entry.value))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

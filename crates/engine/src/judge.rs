@@ -9,45 +9,73 @@ use sha2::{Digest as _, Sha256};
 
 use crate::alert::{AlertId, AlertUpdate};
 use crate::alerts::surroundings;
-use crate::channel::{ChannelKey, FailedLookup, Far, Opening, Own, Session, Verdict};
-use crate::context::Context;
+use crate::channel::{Channel, ChannelKey, FailedLookup, Far, Opening, Own, Verdict};
+use crate::context::{Context, Origin};
 use crate::engine::Engine;
 use crate::evidence::{Finding, Sum};
 use crate::flows::{Flow, Handle, Keep};
-use crate::ledger::{Container, Owner};
-use crate::strategies::judge as judge_by_all;
+use crate::ledger::{Container, Owner, Place};
+use crate::lookups::DomainKey;
+use crate::session::Session;
+use crate::strategies::{judge as judge_by_all, judge_listed as listed_findings};
 
 /// What has to be judged anew: flows by time, and a container that may not have run at all.
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
     flows: BTreeSet<(Time, FlowId, Handle)>,
+    pub domains: Vec<DomainKey>,
+    /// Places that have tried many far ends.
+    pub surveys: Vec<Place>,
+    /// A container that is known better.
+    pub known_better: Option<ContainerId>,
     pub not_run: Option<ContainerId>,
 }
 
 impl Dirty {
+    fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+            && self.not_run.is_none()
+            && self.domains.is_empty()
+            && self.surveys.is_empty()
+            && self.known_better.is_none()
+    }
+
     pub(crate) fn insert(&mut self, flow: (Time, FlowId, Handle)) {
         self.flows.insert(flow);
     }
 }
 
-type Keys = BTreeSet<ChannelKey>;
+/// Channels that have to be judged.
+pub(crate) type Keys = BTreeSet<ChannelKey>;
 
 impl Engine {
     /// Resolves, judges and tells.
     pub(crate) fn settle(&mut self, dirty: Dirty, out: &mut impl FnMut(AlertUpdate)) {
-        if dirty.flows.is_empty() && dirty.not_run.is_none() {
+        if dirty.is_empty() {
             return;
         }
         let mut keys = Keys::new();
         for (_, _, handle) in dirty.flows {
             self.resolve(handle, &mut keys);
         }
+        dirty.domains.into_iter().for_each(|key| self.look_at_domain(key, &mut keys));
+        dirty.surveys.into_iter().for_each(|place| self.look_at_survey(place, &mut keys));
+        if let Some(id) = dirty.known_better {
+            self.look_at_domains_of(id, &mut keys);
+            let things = self.ledger.things_of(id);
+            self.look_at_surveys_of(&things, &mut keys);
+        }
         dirty.not_run.into_iter().for_each(|id| self.look_whether_run(id, &mut keys));
+        self.judge_all(keys, out);
+    }
+
+    pub(crate) fn judge_all(&mut self, keys: Keys, out: &mut impl FnMut(AlertUpdate)) {
         for key in keys {
             self.judge(&key);
         }
         for gone in self.alerts.settle(&surroundings!(self), out) {
             self.drop_channel(&gone);
+            self.give_up_domain(&gone);
         }
         self.alerts.tell(self.clock, &surroundings!(self), out);
     }
@@ -60,7 +88,7 @@ impl Engine {
         let Some(flow) = self.flows.get(handle) else { return };
         let owner = self.ledger.owner(&flow.key, flow.local, flow.opened);
         let own = self.judge_alone(flow, owner);
-        let far = Far::Endpoint(flow.transport(), flow.far());
+        let far = Far::of(flow);
         let (before, keep, opened) = (flow.owner, flow.keep, flow.opened);
         let (asks_names, id) = (flow.asks_names, self.flows.id(handle));
         if keep != Keep::Loose && (before != owner || own.is_none()) {
@@ -76,6 +104,7 @@ impl Engine {
             flow.own = own;
         }
         if asks_names {
+            self.move_listings(handle, before, owner, keys);
             self.look_for_failed_names(handle, before, keys);
         }
         if own.is_none() {
@@ -98,17 +127,18 @@ impl Engine {
 
     /// What the strategies say of this flow alone, if it is this owner's.
     fn judge_alone(&self, flow: &Flow, owner: Owner) -> Option<Own> {
+        let is_plain = flow.is_explained() && !flow.is_odd();
         let excused = match owner {
             Owner::Host => true,
-            Owner::Container(id) => flow.is_explained() && !self.ledger.has_client(&id),
-            Owner::Unnamed(_) => flow.is_explained(),
+            Owner::Container(id) => is_plain && !self.ledger.has_client(&id),
+            Owner::Unnamed(_) => is_plain,
         };
         if excused || !flow.is_interesting() {
             return None;
         }
-        let context = Context::of_flow(&self.ledger, flow, owner);
+        let context = Context::of_flow(&self.ledger, flow, owner).listing(flow.listed.as_deref());
         let gone = self.gone_since(flow, owner);
-        let key = ChannelKey { owner, far: Far::Endpoint(flow.transport(), flow.far()) };
+        let key = ChannelKey { owner, far: Far::of(flow) };
         let findings = judge_by_all(&key, &Session::of(flow, gone), &context);
         if findings.is_empty() {
             return None;
@@ -118,10 +148,8 @@ impl Engine {
         let gone = gone.filter(|_| flow.is_silent());
         let quiet_at = [flow.quiet_at, gone].into_iter().flatten().min();
         let quiet = quiet_at.filter(|_| flow.spoke_at.is_none() || context.is_by_hand());
-        let at = match (flow.spoke_at, quiet) {
-            (Some(spoke), Some(quiet)) => spoke.min(quiet),
-            (spoke, quiet) => spoke.or(quiet).unwrap_or(flow.opened),
-        };
+        let times = [flow.spoke_at, flow.odd_at, quiet];
+        let at = times.into_iter().flatten().min().unwrap_or(flow.opened);
         let id = id_of(&(flow.near(), flow.opened), &key.far);
         Some(Own { sum_db: sum.sum_db, origin: context.origin, opening: Opening { at, id } })
     }
@@ -171,7 +199,8 @@ impl Engine {
 
     /// A container that ended with 127 or never came to run: its image has no such program.
     fn look_whether_run(&mut self, id: ContainerId, keys: &mut Keys) {
-        if self.ledger.container(&id).is_some_and(had_no_program) {
+        let has_word = |it: &Container| had_no_program(it) || it.listed().is_some();
+        if self.ledger.container(&id).is_some_and(has_word) {
             let key = ChannelKey { owner: Owner::Container(id), far: Far::Nobody };
             self.channels.entry(key.clone()).or_default();
             keys.insert(key);
@@ -180,12 +209,23 @@ impl Engine {
 
     fn judge(&mut self, key: &ChannelKey) {
         let judged = match &key.far {
-            Far::Endpoint(..) => self.judge_flows(key),
+            Far::Endpoint(..) | Far::Caller(..) => self.judge_calls(key),
             Far::Name(name) => self.judge_name(key, name),
+            Far::Callers(..) => self.judge_callers(key),
             Far::Nobody => self.judge_nobody(key),
+            Far::Domain(name) => self.judge_domain(key, name).map(|(verdict, opening, seen)| {
+                self.channel_of_domain(key).looked_up = Some(seen);
+                (verdict, opening)
+            }),
+            Far::Many => self.judge_survey(key).map(|(verdict, opening, seen)| {
+                self.channel_of_domain(key).looked_up = Some(seen);
+                (verdict, opening)
+            }),
         };
         match judged {
             Some((verdict, opening)) if !verdict.findings.is_empty() => {
+                self.make_room_for(key);
+                self.channels.entry(key.clone()).or_default();
                 if let Some(channel) = self.channels.get_mut(key) {
                     channel.verdict = Some(verdict);
                     channel.opening = Some(opening);
@@ -194,25 +234,65 @@ impl Engine {
             }
             _ => {
                 // Flows that were evicted acquit nobody.
-                let lost = self.channels.get(key).is_some_and(|known| !known.is_empty());
+                let lost = match &key.far {
+                    Far::Domain(name) => self.lookups.of_owner(key.owner, name).next().is_none(),
+                    Far::Many => self.surveys.of_owner(key.owner).next().is_none(),
+                    _ => self.channels.get(key).is_some_and(|known| !known.is_empty()),
+                };
                 self.drop_channel(key);
                 if lost { self.alerts.give_up(key) } else { self.alerts.acquit(key) }
             }
         }
     }
 
-    fn judge_flows(&self, key: &ChannelKey) -> Option<(Verdict, Opening)> {
+    fn channel_of_domain(&mut self, key: &ChannelKey) -> &mut Channel {
+        self.make_room_for(key);
+        self.channels.entry(key.clone()).or_default()
+    }
+
+    /// What its conversations say, and what all its calls say together.
+    fn judge_calls(&self, key: &ChannelKey) -> Option<(Verdict, Opening)> {
+        let (flows, profile) = (self.judge_flows(key), self.judge_profile(key));
+        let Some(profile) = profile else {
+            let (findings, origin, opening) = flows?;
+            return Some((verdict(findings, origin), opening));
+        };
+        let Some((mut findings, origin, opening)) = flows else {
+            return Some((verdict(profile.findings, profile.origin), profile.opening));
+        };
+        findings.extend(profile.findings);
+        Some((verdict(findings, origin), opening.min(profile.opening)))
+    }
+
+    fn judge_flows(&self, key: &ChannelKey) -> Option<(Vec<Finding>, Origin, Opening)> {
         let channel = self.channels.get(key)?;
         let (leading, own) = channel.leading(&self.flows)?;
         let opening = channel.earliest(&self.flows)?;
-        let context = Context::of_flow(&self.ledger, leading, key.owner);
+        let listed = channel.flows(&self.flows).filter_map(|flow| flow.listed.as_deref());
+        let strongest = listed.reduce(|best, next| if next.outweighs(best) { next } else { best });
+        let context = Context::of_flow(&self.ledger, leading, key.owner).listing(strongest);
         let gone = |flow: &Flow| self.gone_since(flow, key.owner);
         let session = channel.session(&self.flows, own.origin, gone);
         let findings = judge_by_all(key, &session, &context);
-        Some((verdict(findings, &context), opening))
+        (!findings.is_empty()).then_some((findings, context.origin, opening))
     }
 
     fn judge_name(&self, key: &ChannelKey, name: &str) -> Option<(Verdict, Opening)> {
+        self.judge_failed_name(key, name).or_else(|| self.judge_listed_name(key, name))
+    }
+
+    /// What is said of a name alone that a feed lists, wherever it leads.
+    fn judge_listed_name(&self, key: &ChannelKey, name: &str) -> Option<(Verdict, Opening)> {
+        let listing = self.channels.get(key)?.listing.as_deref()?;
+        let (listed, lookup) = (Some(&listing.listed), &listing.lookup);
+        let context = Context::of_lookup(&self.ledger, lookup, name, key.owner).listing(listed);
+        let findings = listed_findings(&context);
+        let near = Endpoint { port: 0, ..lookup.key.originator };
+        let id = id_of(&(near, listing.listed.at), &key.far);
+        Some((verdict(findings, context.origin), Opening { at: listing.listed.at, id }))
+    }
+
+    fn judge_failed_name(&self, key: &ChannelKey, name: &str) -> Option<(Verdict, Opening)> {
         let Owner::Container(id) = key.owner else { return None };
         let container = self.ledger.container(&id)?;
         let asked = self.channels.get(key)?.asked?;
@@ -221,28 +301,44 @@ impl Engine {
         if is_others || !has_failed {
             return None;
         }
-        let context = Context::of_container(&self.ledger, container, Some(name), asked.at);
+        let listing = self.channels.get(key)?.listing.as_deref();
+        let context = Context::of_container(&self.ledger, container, Some(name), asked.at)
+            .listing(listing.map(|listing| &listing.listed));
         let findings = judge_by_all(key, &Session::default(), &context);
         let near = Endpoint { address: asked.place.address, port: 0 };
         let id = id_of(&(near, asked.at), &key.far);
-        Some((verdict(findings, &context), Opening { at: asked.at, id }))
+        Some((verdict(findings, context.origin), Opening { at: asked.at, id }))
     }
 
     fn judge_nobody(&self, key: &ChannelKey) -> Option<(Verdict, Opening)> {
         let Owner::Container(id) = key.owner else { return None };
         let container = self.ledger.container(&id)?;
         if !had_no_program(container) {
-            return None;
+            return self.judge_listed_program(key, container);
         }
         let at = container.created().or(container.gone()).unwrap_or_default();
         let context = Context::of_container(&self.ledger, container, None, at);
         let findings = judge_by_all(key, &Session::default(), &context);
         let id = id_of(&(id, at), &key.far);
-        Some((verdict(findings, &context), Opening { at, id }))
+        Some((verdict(findings, context.origin), Opening { at, id }))
+    }
+
+    /// A program ran that a feed lists, whoever it called.
+    fn judge_listed_program(
+        &self,
+        key: &ChannelKey,
+        container: &Container,
+    ) -> Option<(Verdict, Opening)> {
+        let listed = container.listed()?;
+        let context =
+            Context::of_container(&self.ledger, container, None, listed.at).listing(Some(listed));
+        let id = id_of(&(container.id(), listed.at), &key.far);
+        let findings = listed_findings(&context);
+        Some((verdict(findings, context.origin), Opening { at: listed.at, id }))
     }
 
     /// A subject that is accused of too many far ends loses the oldest of its weakest accusations.
-    fn make_room_for(&mut self, key: &ChannelKey) {
+    pub(crate) fn make_room_for(&mut self, key: &ChannelKey) {
         if self.channels.contains_key(key) {
             return;
         }
@@ -253,7 +349,9 @@ impl Engine {
             count += 1;
             let sum_db = channel.verdict.as_ref().map_or(i16::MIN, |verdict| verdict.sum.sum_db);
             let weight = (sum_db, channel.opening);
-            if victim.as_ref().is_none_or(|(least, _)| weight < *least) {
+            // What it tries in vain is one accusation, and the others are its parts.
+            let is_whole = known.far == Far::Many;
+            if !is_whole && victim.as_ref().is_none_or(|(least, _)| weight < *least) {
                 victim = Some((weight, known.clone()));
             }
         }
@@ -262,7 +360,16 @@ impl Engine {
         {
             self.channel_evicted_count = self.channel_evicted_count.saturating_add(1);
             self.drop_channel(&victim);
+            self.give_up_domain(&victim);
             self.alerts.give_up(&victim);
+        }
+    }
+
+    fn give_up_domain(&mut self, key: &ChannelKey) {
+        match &key.far {
+            Far::Domain(name) => self.lookups.give_up(key.owner, name),
+            Far::Many => self.surveys.give_up(key.owner),
+            _ => {}
         }
     }
 
@@ -279,13 +386,16 @@ fn had_no_program(container: &Container) -> bool {
     container.exit_code() == Some(NO_SUCH_PROGRAM) || container.never_ran()
 }
 
-fn verdict(findings: Vec<Finding>, context: &Context<'_>) -> Verdict {
-    let sum = Sum::of(&findings, context.origin.prior());
+/// The strongest finding leads.
+pub(crate) fn verdict(mut findings: Vec<Finding>, origin: Origin) -> Verdict {
+    // Of equals the first in the registry leads.
+    findings.sort_by_key(|finding| core::cmp::Reverse(finding.sum_db()));
+    let sum = Sum::of(&findings, origin.prior());
     Verdict { findings, sum }
 }
 
 /// The id is a hash of who, whom and when: a replay gives the same one.
-fn id_of(who_and_when: &impl serde::Serialize, far: &Far) -> AlertId {
+pub(crate) fn id_of(who_and_when: &impl serde::Serialize, far: &Far) -> AlertId {
     let parts = postcard::to_allocvec(&(who_and_when, far)).unwrap_or_default();
     let digest: [u8; 32] = Sha256::digest(parts).into();
     let mut id = [0_u8; 16];

@@ -11,27 +11,49 @@ extern crate alloc;
 mod alert;
 mod alerts;
 mod attack;
+mod attribution;
+mod cargo;
 mod channel;
 mod clients;
+mod cloud;
 mod context;
 mod engine;
 mod evidence;
 mod fair;
 mod flows;
 mod health;
+mod intel;
 mod judge;
+mod lasting;
+mod led;
 mod ledger;
 mod limits;
+mod lookups;
+mod naming;
+mod profiles;
+mod protocols;
+mod relays;
 mod roles;
+mod served;
+mod services;
+mod session;
 mod shell;
+mod stacks;
+mod state;
 mod strategies;
+mod surveys;
 mod timers;
+mod typing;
+mod web;
 mod words;
 
 pub use alert::{
     Actor, Alert, AlertId, AlertUpdate, Blind, ContainerView, Counted, Evidence, Excerpt, Family,
-    FlowView, Level, Maturity, Peer, PeerName, Prevalence, ProcessView, Status, Subject,
+    FlowView, Level, Maturity, Peer, PeerName, PeerRole, Prevalence, ProcessView, Status, Subject,
 };
 pub use attack::{ATTACK_VERSION, Tactic, technique};
-pub use engine::{Engine, LoadError, StrategyInfo, Tally, strategies};
+pub use attribution::Attributed;
+pub use engine::{Engine, StrategyInfo, Tally, strategies};
+pub use intel::{About, Indicator, Indicators, Reach};
 pub use limits::Limits;
+pub use state::LoadError;

@@ -17,8 +17,14 @@ pub struct Limits {
     pub channel_per_owner_count_max: usize,
     /// Flows that one channel remembers.
     pub flow_per_channel_count_max: usize,
+    /// Channel profiles in all.
+    pub profile_count_max: usize,
+    /// Channel profiles of one subject: ten million destinations evict only their owner's.
+    pub profile_per_owner_count_max: u32,
     /// Names that one place has asked for.
     pub name_per_place_count_max: usize,
+    /// Registered domains that places have asked about.
+    pub domain_count_max: usize,
     /// Processes.
     pub process_count_max: usize,
     /// Sockets with an owner.
@@ -40,7 +46,10 @@ impl Default for Limits {
             flow_per_place_count_max: 16_384,
             channel_per_owner_count_max: 256,
             flow_per_channel_count_max: 32,
+            profile_count_max: 65_536,
+            profile_per_owner_count_max: 1_024,
             name_per_place_count_max: 64,
+            domain_count_max: 32_768,
             process_count_max: 16_384,
             socket_count_max: 65_536,
             client_count_max: 512,
@@ -64,7 +73,10 @@ impl Limits {
             flow_per_place_count_max: part(self.flow_per_place_count_max, n),
             channel_per_owner_count_max: part(self.channel_per_owner_count_max, n),
             flow_per_channel_count_max: part(self.flow_per_channel_count_max, n),
+            profile_count_max: part(self.profile_count_max, n),
+            profile_per_owner_count_max: part(self.profile_per_owner_count_max as usize, n) as u32,
             name_per_place_count_max: part(self.name_per_place_count_max, n),
+            domain_count_max: part(self.domain_count_max, n),
             process_count_max: part(self.process_count_max, n),
             socket_count_max: part(self.socket_count_max, n),
             client_count_max: part(self.client_count_max, n),

@@ -56,6 +56,8 @@ pub(crate) enum Conversation {
     Nothing,
     /// Mostly binary.
     Binary,
+    /// Mostly binary, and the far end commands.
+    BinaryReversed,
     /// Only the far end spoke.
     FarAlone,
     /// Only the near side spoke.
@@ -72,6 +74,8 @@ pub(crate) enum Conversation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Signs {
     turns: u32,
+    /// Those of them that a grammar explains.
+    hidden: u32,
     /// Turns that broke a silence and were answered at once.
     led: u32,
     /// Answers that were followed by silence.
@@ -84,8 +88,36 @@ struct Signs {
     shell_output: u32,
     /// Bursts that look like what one types into a shell.
     commands: u32,
+    /// Bursts in base64 that look like a shell's once they are decoded, either way. Looked for
+    /// where the near side was called.
+    encoded: u32,
     /// Bursts that take leave.
     goodbyes: u32,
+}
+
+/// What one side's words look like, for those who judge a side that was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Looks {
+    /// Turns that a grammar does not explain.
+    pub turns: u32,
+    pub outputs: u32,
+    pub commands: u32,
+    pub prompts: u32,
+    pub echoes: u32,
+    pub encoded: u32,
+}
+
+impl Looks {
+    const fn of(signs: &Signs) -> Self {
+        Self {
+            turns: signs.turns.saturating_sub(signs.hidden),
+            outputs: signs.shell_output,
+            commands: signs.commands,
+            prompts: signs.prompts,
+            echoes: signs.echoes,
+            encoded: signs.encoded,
+        }
+    }
 }
 
 /// What a side said until the other side spoke, or until it broke a silence again.
@@ -154,12 +186,14 @@ impl Roles {
     pub(crate) const fn new(near_side: Side) -> Self {
         const NONE: Signs = Signs {
             turns: 0,
+            hidden: 0,
             led: 0,
             last_words: 0,
             echoes: 0,
             prompts: 0,
             shell_output: 0,
             commands: 0,
+            encoded: 0,
             goodbyes: 0,
         };
         Self {
@@ -193,7 +227,8 @@ impl Roles {
         if burst.bytes == 0 {
             return;
         }
-        if matches!(grammar, Grammar::Obeyed | Grammar::Unchecked) {
+        let is_excused = matches!(grammar, Grammar::Obeyed | Grammar::Unchecked);
+        if is_excused || self.is_greeting(burst) {
             self.turn = Some(Turn {
                 side: burst.side,
                 end: burst.end,
@@ -219,6 +254,13 @@ impl Roles {
         if is_followed_by_silence || is_plain || self.rounds >= ROUND_COUNT_MAX {
             self.conversation = self.weigh();
         }
+    }
+
+    /// The first words of whoever was called are a reply code and its text: so greet FTP, SMTP and
+    /// NNTP, and only the answer tells them apart.
+    fn is_greeting(&self, burst: &Burst<'_>) -> bool {
+        let is_first = self.turn.is_none() && burst.side == Side::Responder;
+        is_first && self.near_side == Side::Originator && words::greet(&burst.excerpt)
     }
 
     /// The flow has ended. Whether the near side's last word was an answer or a farewell cannot be
@@ -253,6 +295,7 @@ impl Roles {
         if hidden.is_some() {
             let signs = self.signs(burst.side.other());
             signs.turns = signs.turns.saturating_add(1);
+            signs.hidden = signs.hidden.saturating_add(1);
         }
         let quick = Span::from_millis(QUICK_MS_MAX);
         // Whoever goes on after a silence has something new to say.
@@ -302,12 +345,15 @@ impl Roles {
 
     fn read_signs(&mut self, burst: &Burst<'_>) {
         let answers = self.rounds > 0 || burst.side != self.near_side;
+        let was_called = self.near_side == Side::Responder;
+        let encoded = was_called && shell::is_encoded(&burst.excerpt);
         let signs = self.signs(burst.side);
         let count = |counter: &mut u32, more: u32| *counter = counter.saturating_add(more);
         count(&mut signs.echoes, (burst.shape.echo == Echo::Repeats).into());
         count(&mut signs.prompts, (burst.shape.tail == Tail::Prompt).into());
         count(&mut signs.shell_output, (answers && shell::is_output(&burst.excerpt)).into());
         count(&mut signs.commands, shell::is_command(&burst.excerpt).into());
+        count(&mut signs.encoded, encoded.into());
         count(&mut signs.goodbyes, words::take_leave(&burst.excerpt).into());
     }
 
@@ -327,19 +373,39 @@ impl Roles {
 
     fn weigh(&self) -> Conversation {
         if self.binary_bursts.saturating_mul(TEXT_PER_BINARY_MIN) > self.text_bursts {
-            return Conversation::Binary;
+            return self.weigh_binary();
         }
         match (self.far.turns, self.near.turns) {
             (0, _) => Conversation::NearAlone,
             (_, 0) => Conversation::FarAlone,
             _ if self.is_heartbeat() => Conversation::Heartbeat,
-            _ if self.weight(self.far, self.near, self.near_side.other())
-                > self.weight(self.near, self.far, self.near_side) =>
-            {
-                Conversation::FarCommands
-            }
+            _ if self.has_only_greeted() => Conversation::NearAlone,
+            _ if self.is_reversed() => Conversation::FarCommands,
             _ => Conversation::NearCommands,
         }
+    }
+
+    fn weigh_binary(&self) -> Conversation {
+        let both = self.far.turns > 0 && self.near.turns > 0 && self.rounds > 0;
+        if both && !self.has_only_greeted() && !self.is_heartbeat() && self.is_reversed() {
+            Conversation::BinaryReversed
+        } else {
+            Conversation::Binary
+        }
+    }
+
+    fn is_reversed(&self) -> bool {
+        self.weight(self.far, self.near, self.near_side.other())
+            > self.weight(self.near, self.far, self.near_side)
+    }
+
+    /// All that the far end said was a grammar's, as a banner is. Whoever answers that with
+    /// something else obeys no command, unless he answers as a shell does.
+    const fn has_only_greeted(&self) -> bool {
+        self.far.hidden > 0
+            && self.far.hidden == self.far.turns
+            && self.near.shell_output == 0
+            && !self.near_echoes()
     }
 
     /// What always repeats itself commands nothing.
@@ -357,6 +423,16 @@ impl Roles {
     /// Answers that look like what a shell prints.
     pub(crate) const fn shell_answers(&self) -> u32 {
         self.near.shell_output
+    }
+
+    /// What the near side's words look like.
+    pub(crate) const fn near_looks(&self) -> Looks {
+        Looks::of(&self.near)
+    }
+
+    /// What the far end's words look like.
+    pub(crate) const fn far_looks(&self) -> Looks {
+        Looks::of(&self.far)
     }
 
     /// Whether the near side echoes keystrokes, as a PTY does.
@@ -595,5 +671,15 @@ mod tests {
         assert_eq!(talk(&[(FAR, 1, "id\n")]).conversation(), Conversation::FarAlone);
         assert_eq!(talk(&[(NEAR, 1, "a.b 1 2\n")]).conversation(), Conversation::NearAlone);
         assert_eq!(talk(&[]).conversation(), Conversation::Nothing);
+    }
+
+    #[test]
+    fn whoever_greets_with_a_reply_code_commands_nothing_until_he_says_more() {
+        let greeted = talk_and_end(&[(FAR, 1, "220 ready\r\n")]);
+        assert_eq!(greeted.conversation(), Conversation::Nothing);
+        let asks = talk(&[(FAR, 1, "220 ready\r\n"), (FAR, 900, "id\n")]);
+        assert_eq!(asks.conversation(), Conversation::FarAlone);
+        let obeyed = talk(&[(FAR, 1, "220 id\r\n"), (NEAR, 5, "uid=0(root) gid=0(root)\n")]);
+        assert_eq!(obeyed.conversation(), Conversation::FarCommands);
     }
 }

@@ -25,6 +25,9 @@ const OUTPUT: &[&[&str]] = &[
     &["PATH=/", "HOME=/"],
 ];
 
+/// Words in plain text are base64 too: what they decode to is no command, unless it is this short.
+const ENCODED_BYTES_MIN: usize = 2;
+
 /// First words of commands that operators type to look around, fetch and stay.
 const COMMANDS: &[&str] = &[
     "bash", "cat", "cd", "chmod", "crontab", "curl", "df", "echo", "env", "exit", "export", "find",
@@ -57,6 +60,42 @@ pub(crate) fn is_command(bytes: &[u8]) -> bool {
     COMMANDS.iter().any(|command| command.as_bytes() == word)
 }
 
+/// Whether this is base64 (RFC 4648) that looks like a command or like what a shell prints once it
+/// is decoded.
+pub(crate) fn is_encoded(bytes: &[u8]) -> bool {
+    let mut decoded = [0_u8; LOOK_BYTES_MAX];
+    let look = bytes.get(..LOOK_BYTES_MAX).unwrap_or(bytes);
+    let decoded = decode(look, &mut decoded);
+    decoded.is_some_and(|text| is_output(text) || is_command(text))
+}
+
+/// Decodes base64, also in several lines; `None` where it is anything else, or hardly anything.
+fn decode<'a>(bytes: &[u8], out: &'a mut [u8]) -> Option<&'a [u8]> {
+    let (mut bits, mut bit_count, mut length) = (0_u32, 0, 0);
+    for byte in bytes {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'=' | b'\r' | b'\n' | 0 => continue,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        bit_count += 6;
+        if bit_count >= 8 {
+            bit_count -= 8;
+            let byte = bits.checked_shr(bit_count)? & 255;
+            *out.get_mut(length)? = u8::try_from(byte).ok()?;
+            length += 1;
+        }
+    }
+    let text = out.get(..length)?;
+    let is_text = text.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
+    (is_text && length >= ENCODED_BYTES_MIN).then_some(text)
+}
+
 /// Compares only where the first byte fits: this is asked of every burst that no grammar explains.
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     let Some((first, others)) = part.split_first() else { return true };
@@ -86,6 +125,18 @@ mod tests {
         assert!(!is_output(b"250 2.1.0 Ok\r\n"));
         assert!(!is_output(b"{\"total\": 12, \"items\": []}\n"));
         assert!(!is_output(b""));
+    }
+
+    #[test]
+    fn a_shell_behind_base64() {
+        assert!(is_encoded(b"aWQ7IHVuYW1lIC1hCg==\n"), "id; uname -a");
+        assert!(is_encoded(b"aWQ\n"), "id, unpadded");
+        let output = b"dWlkPTAocm9vdCkgZ2lkPTAocm9vdCkgZ3JvdXBzPTAocm9vdCkK\n";
+        assert!(is_encoded(output));
+        for other in [&b"id; uname -a\n"[..], b"GET_ITEM 5\n", b"OK\n", b"", b"YXBwbGU=\n", b"w\n"]
+        {
+            assert!(!is_encoded(other), "{other:?}");
+        }
     }
 
     #[test]

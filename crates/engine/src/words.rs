@@ -12,6 +12,15 @@ const FRAMED_BYTES_MIN: usize = 3;
 /// First words with which one takes leave of a server.
 const GOODBYES: &[&str] = &["quit", "bye", "logout", "logoff", "goodbye", "close", "disconnect"];
 
+/// A reply code and the rest of its line, and nothing else: RFC 5321, section 4.2.
+pub(crate) fn greet(bytes: &[u8]) -> bool {
+    let [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', line @ ..] = bytes else {
+        return false;
+    };
+    let end = line.iter().position(|byte| *byte == b'\n');
+    end.is_some_and(|end| end + 1 == line.len())
+}
+
 /// Whether a burst is text, also behind a short binary frame.
 pub(crate) fn are_text(burst: &Burst<'_>) -> bool {
     burst.shape.printable_percent >= TEXT_PERCENT_MIN || is_framed_text(&burst.excerpt)
@@ -35,6 +44,14 @@ pub(crate) fn take_leave(bytes: &[u8]) -> bool {
     GOODBYES.iter().any(|goodbye| goodbye.as_bytes().eq_ignore_ascii_case(word))
 }
 
+/// Whether one of these words stands in it, in capitals or not.
+pub(crate) fn have(bytes: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|word| {
+        let is_it = |part: &[u8]| part.eq_ignore_ascii_case(word.as_bytes());
+        bytes.windows(word.len()).any(is_it)
+    })
+}
+
 /// FNV-1a, to know the same words again. Whoever makes two look the same says the same thing over
 /// and over as far as we can tell, and we look at what comes back, too.
 pub(crate) fn hash_of(bytes: &[u8]) -> u64 {
@@ -54,6 +71,12 @@ mod tests {
         assert!(!is_framed_text(b"\0\0\0\x07\0\0\0\x02\0\0\0"));
         assert!(!is_framed_text(b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0\x12"));
         assert!(!is_framed_text(b""));
+    }
+
+    #[test]
+    fn a_word_is_found_wherever_it_stands() {
+        assert!(have(b"*2\r\n$9\r\nsubscribe\r\n$1\r\na\r\n", &["SUBSCRIBE"]));
+        assert!(!have(b"*2\r\n$3\r\nGET\r\n", &["SUBSCRIBE"]) && !have(b"", &["SUBSCRIBE"]));
     }
 
     #[test]

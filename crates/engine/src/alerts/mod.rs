@@ -27,6 +27,8 @@ macro_rules! surroundings {
             ledger: &$engine.ledger,
             flows: &$engine.flows,
             channels: &$engine.channels,
+            profiles: &$engine.profiles,
+            callers: &$engine.callers,
             health: &$engine.health,
             destinations: &$engine.destinations,
             clock: $engine.clock,

@@ -1,20 +1,34 @@
 //! One flow: what the engine remembers of it.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use observation::{
-    Burst, ConnState, Endpoint, FlowClosed, FlowKey, FlowOpened, Grammar, LocalSide, Side, Span,
-    Time, Transport,
+    Burst, Certainty, ConnState, EchoSymmetry, Endpoint, Flaws, FlowClosed, FlowKey, FlowOpened,
+    Grammar, HttpExchange, LocalSide, Side, Span, Time, TlsHello, TlsSession, Transport,
 };
 use serde::{Deserialize, Serialize};
 
+use super::oddity::Oddity;
 use super::protocols::Protocols;
+use super::pulses::Pulses;
+use super::speech::{Speech, stack_of};
 use crate::alert::Excerpt;
-use crate::channel::{Own, SILENT_MS};
+use crate::cargo::Kind;
+use crate::channel::Own;
+use crate::intel::Listed;
+use crate::lasting::Among;
 use crate::ledger::{Owner, Place, near_side};
+use crate::protocols::{Protocol, unclaimed};
+use crate::relays::Relay;
 use crate::roles::{Conversation, Roles};
+use crate::session::SILENT_MS;
+use crate::stacks::{Stack, Stacks, Standing};
+use crate::strategies;
+use crate::typing::Typing;
+use crate::web::{Web, agent_hash};
 
 /// Beginnings of bursts that one flow keeps.
 pub(crate) const EXCERPT_COUNT_MAX: usize = 4;
@@ -34,15 +48,6 @@ pub(crate) enum Keep {
     Held,
     /// A channel has counted it and had no room to hold it.
     Counted,
-}
-
-/// What the flow's protocol carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carries {
-    /// What its grammar says.
-    Messages,
-    /// Free text between its options, as telnet (RFC 854) does: it excuses nobody.
-    FreeText,
 }
 
 /// How a flow was silent.
@@ -65,6 +70,20 @@ pub(crate) struct Flow {
     pub closed: Option<ConnState>,
     pub roles: Roles,
     pub protocols: Protocols,
+    pub speech: Speech,
+    /// What its exchanges show, where it carries the web.
+    pub web: Option<Box<Web>>,
+    pub typing: Typing,
+    /// A program that came in without HTTP.
+    pub cargo: Option<Kind>,
+    /// How long it lasts beside the others of its place, once it has lasted for long.
+    pub among: Among,
+    /// What is odd about all of this.
+    pub oddity: Oddity,
+    /// What feeds list of what it shows; the strongest.
+    pub listed: Option<Box<Listed>>,
+    /// What was odd about its packets, once it has ended.
+    pub flaws: Flaws,
     /// A protocol claims it and it was obeyed so far.
     pub obeyed: bool,
     /// It carries lookups.
@@ -75,6 +94,8 @@ pub(crate) struct Flow {
     pub own: Option<Own>,
     /// When its words first showed that the far end commands.
     pub spoke_at: Option<Time>,
+    /// When what it speaks was first odd.
+    pub odd_at: Option<Time>,
     /// When it had first been silent for long, or ended without words that matter.
     pub quiet_at: Option<Time>,
     pub community_id: String,
@@ -85,6 +106,19 @@ pub(crate) struct Flow {
     next_burst: u32,
     /// When nobody could speak any more.
     ended: Time,
+    /// Its profile has taken it in as a call.
+    counted: Counted,
+    /// Calls inside it that no profile has taken in yet.
+    pub pulses: Pulses,
+    /// Where what comes in here goes on, where the subject accepted it.
+    pub relay: Option<Box<Relay>>,
+}
+
+/// Whether a flow has been taken in as a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Counted {
+    No,
+    Yes,
 }
 
 impl Flow {
@@ -98,12 +132,21 @@ impl Flow {
             closed: None,
             roles: Roles::new(near_side(fact.local)),
             protocols: Protocols::default(),
+            speech: Speech::default(),
+            web: None,
+            typing: Typing::default(),
+            cargo: None,
+            among: Among::default(),
+            oddity: Oddity::default(),
+            listed: None,
+            flaws: Flaws::NONE,
             obeyed: false,
             asks_names: false,
             owner: Owner::Unnamed(Place::of(&fact.key, fact.local)),
             keep: Keep::Loose,
             own: None,
             spoke_at: None,
+            odd_at: None,
             quiet_at: None,
             community_id: String::new(),
             near_bytes: 0,
@@ -111,7 +154,24 @@ impl Flow {
             excerpts: Vec::new(),
             next_burst: 0,
             ended: Time::NEVER,
+            counted: Counted::No,
+            pulses: Pulses::default(),
+            relay: None,
         }
+    }
+
+    /// It is over, and no profile knows of it.
+    pub(super) fn is_uncounted(&self) -> bool {
+        self.counted == Counted::No && self.closed.is_some()
+    }
+
+    /// Counts a flow that is over; `Some` the first time.
+    pub(crate) fn count(&mut self) -> Option<&Self> {
+        if !self.is_uncounted() {
+            return None;
+        }
+        self.counted = Counted::Yes;
+        Some(self)
     }
 
     pub(crate) const fn place(&self) -> Place {
@@ -165,16 +225,21 @@ impl Flow {
 
     /// Whether a strategy may say something about it, going by what was seen on the wire alone.
     pub(crate) fn is_interesting(&self) -> bool {
-        self.is_outgoing() && (self.speaks() || self.quiet_at.is_some() || self.is_silent())
+        strategies::concern(self)
     }
 
-    /// Nothing was said that no grammar explains.
+    /// What comes in leaves in another flow, and back.
+    pub(crate) fn is_relay(&self) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.explains(self.next_burst))
+    }
+
+    /// Nothing was said that no grammar explains, nor relayed.
     pub(crate) fn is_explained(&self) -> bool {
-        self.obeyed && self.roles.conversation() == Conversation::Nothing
+        self.obeyed && self.roles.conversation() == Conversation::Nothing && !self.is_relay()
     }
 
     /// Takes the next burst in; `false` where it changes no verdict.
-    pub(super) fn burst(&mut self, at: Time, burst: &Burst<'_>, carries: Carries) -> bool {
+    pub(super) fn burst(&mut self, at: Time, burst: &Burst<'_>) -> bool {
         if burst.index < self.next_burst {
             return false;
         }
@@ -190,14 +255,21 @@ impl Flow {
         if matches!(burst.grammar, Grammar::Obeyed | Grammar::Unchecked) {
             self.roles.claim();
         }
-        let grammar = match (burst.grammar, carries) {
-            (Grammar::Unchecked, Carries::FreeText) => Grammar::None,
-            (grammar, _) => grammar,
+        let grammar = match burst.grammar {
+            Grammar::Unchecked if self.speech.is_free_text() => Grammar::None,
+            grammar => grammar,
         };
+        if self.speech.outer.is_none() && burst.index == 0 {
+            self.speech.fit = unclaimed(self.transport(), self.far().port);
+        }
         self.roles.observe(at, burst, grammar);
+        self.typing.observe(burst);
         match grammar {
             Grammar::Obeyed | Grammar::Unchecked => self.obeyed = true,
-            Grammar::Left => self.obeyed = false,
+            Grammar::Left => {
+                self.obeyed = false;
+                self.speech.went_on(burst.side);
+            }
             Grammar::None => {}
         }
         let after = self.roles.conversation();
@@ -207,8 +279,11 @@ impl Flow {
             // A grammar explains, now that it is known, also what came before.
             self.spoke_at = None;
         }
+        self.pulses.observe(burst, near_side(self.local));
         self.keep_excerpt(burst);
-        before != Conversation::Nothing || after != Conversation::Nothing
+        self.unload(burst);
+        let has_changed = self.look_whether_odd(at);
+        before != Conversation::Nothing || after != Conversation::Nothing || has_changed
     }
 
     fn keep_excerpt(&mut self, burst: &Burst<'_>) {
@@ -228,6 +303,12 @@ impl Flow {
     pub(super) fn close(&mut self, at: Time, fact: &FlowClosed<'_>) {
         self.last = self.last.max(fact.end);
         self.closed = Some(fact.state);
+        self.flaws = fact.flaws;
+        if self.speech.outer.is_none()
+            && let Some(name) = fact.protocols.first()
+        {
+            self.claimed(Protocol::named(name), Certainty::Confirmed);
+        }
         self.roles.end();
         if self.speaks() {
             self.spoke_at.get_or_insert(at);
@@ -247,6 +328,114 @@ impl Flow {
         if self.is_silent() || self.has_failed() || self.obeyed {
             self.quiet_at.get_or_insert(at);
         }
+        self.look_whether_odd(at);
+    }
+
+    /// A protocol claims it; `true` where that changes what is odd about it, as with what follows.
+    pub(super) fn identified(
+        &mut self,
+        at: Time,
+        protocol: Protocol,
+        certainty: Certainty,
+    ) -> bool {
+        self.claimed(protocol, certainty);
+        self.look_whether_odd(at)
+    }
+
+    fn claimed(&mut self, protocol: Protocol, certainty: Certainty) {
+        let fit = match self.speech.outer {
+            None => protocol.fit(self.transport(), self.far().port),
+            Some(_) => self.speech.fit,
+        };
+        self.speech.identified(protocol, certainty, fit);
+    }
+
+    pub(super) fn left(&mut self, at: Time, protocol: Protocol, by: Side) -> bool {
+        self.speech.left(Some(protocol), by);
+        self.look_whether_odd(at)
+    }
+
+    pub(super) fn hello(&mut self, at: Time, hello: &TlsHello<'_>, stacks: &mut Stacks) -> bool {
+        let Some(stack) = stack_of(hello).filter(|_| self.is_outgoing()) else { return false };
+        if self.speech.tls.is_none() {
+            let standing = stacks.note(at, self.place(), stack);
+            self.speech.hello(hello, standing);
+        }
+        self.look_whether_odd(at)
+    }
+
+    pub(super) fn handshake(&mut self, at: Time, session: &TlsSession<'_>) -> bool {
+        self.speech.handshake(session);
+        self.look_whether_odd(at)
+    }
+
+    pub(super) fn echoed(&mut self, at: Time, symmetry: &EchoSymmetry) -> bool {
+        self.speech.echoed(symmetry);
+        self.look_whether_odd(at)
+    }
+
+    /// One exchange of the web.
+    pub(super) fn exchanged(
+        &mut self,
+        at: Time,
+        told: &HttpExchange<'_>,
+        agents: &mut Stacks,
+    ) -> bool {
+        if !self.is_outgoing() {
+            return false;
+        }
+        let standing = if told.user_agent.is_empty() {
+            Standing::Unknown
+        } else {
+            agents.note(at, self.place(), Stack::of_hash(agent_hash(&told.user_agent)))
+        };
+        let web = self.web.get_or_insert_default();
+        let before = **web;
+        web.observe(told, standing);
+        // What is counted matters only where something is odd besides.
+        let has_changed = before != **web && !web.marks.is_empty();
+        self.look_whether_odd(at) || has_changed
+    }
+
+    /// A feed lists something that it shows; `true` where that is news.
+    pub(crate) fn list(&mut self, listed: Listed) -> bool {
+        // Who calls a container is listed as often as not, and the container can do nothing for it.
+        if !self.is_outgoing() {
+            return false;
+        }
+        let (at, before) = (listed.at, self.listed.take());
+        let is_news = before.as_deref() != Some(&listed);
+        self.listed = Some(match before {
+            Some(before) => Box::new(before.stronger(listed)),
+            None => Box::new(listed),
+        });
+        self.look_whether_odd(at) || is_news
+    }
+
+    fn look_whether_odd(&mut self, at: Time) -> bool {
+        let now = self.look_odd();
+        if now == self.oddity {
+            return false;
+        }
+        self.oddity = now;
+        self.odd_at = if self.is_odd() { self.odd_at.or(Some(at)) } else { None };
+        true
+    }
+
+    /// Something about it does not go together.
+    pub(crate) fn is_odd(&self) -> bool {
+        self.oddity != Oddity::default()
+    }
+
+    /// How it compares with what its place is used to is known now.
+    pub(crate) fn compared(&mut self, at: Time, among: Among) -> bool {
+        self.among = among;
+        self.look_whether_odd(at)
+    }
+
+    /// Bursts so far.
+    pub(super) const fn burst_count(&self) -> u32 {
+        self.next_burst
     }
 
     /// Whether nobody has spoken since it was accepted, `SILENT_MS` ago.

@@ -4,26 +4,37 @@
 //! A place that has too many flows loses its own oldest ones that nobody accuses.
 
 mod flow;
+mod freight;
 mod index;
+mod oddity;
 mod places;
 mod protocols;
+mod pulses;
+mod quota;
+mod records;
+mod speech;
+mod spoken;
+mod views;
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use observation::{
-    Burst, Endpoint, FlowClosed, FlowId, FlowOpened, ProtocolIdentified, Time, Transport,
-};
+use observation::{Burst, Endpoint, FlowClosed, FlowId, FlowOpened, Time, Transport};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use flow::{Flow, Keep, Silence};
+pub(crate) use freight::Reached;
 pub(crate) use index::Seed;
+pub(crate) use oddity::{
+    Answer, Content, Departure, Lasting, Misfit, OddEchoes, OddOffer, Seat, TlsOddity,
+};
+pub(crate) use protocols::Protocols;
+pub(crate) use pulses::Pulse;
+pub(crate) use records::was_accepted;
+pub(crate) use speech::Onward;
 
-use self::flow::Carries;
 use self::index::Index;
 use self::places::Places;
-use self::protocols::{ProtocolNames, Protocols};
-use crate::alert::FlowView;
+use self::protocols::ProtocolNames;
 use crate::ledger::{LATE_MS_MAX, Place, Thing};
 use crate::limits::Limits;
 use crate::timers::Timers;
@@ -36,7 +47,6 @@ pub(crate) struct Handle {
 }
 
 const NONE: u32 = u32::MAX;
-const TELNET: &str = "telnet";
 
 /// A slot, and its neighbours in the list of its place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +76,8 @@ pub(crate) struct Flows {
     places: Places,
     /// Closed flows and when they may be forgotten.
     fading: Timers,
+    /// Flows that had to go before they were counted.
+    gone: Vec<(FlowId, Flow)>,
     names: ProtocolNames,
     flow_count_max: usize,
     flow_per_place_count_max: usize,
@@ -92,6 +104,7 @@ struct Saved {
     free: Vec<u32>,
     seed: Seed,
     fading: Timers,
+    gone: Vec<(FlowId, Flow)>,
     names: ProtocolNames,
     flow_count_max: usize,
     flow_per_place_count_max: usize,
@@ -109,6 +122,7 @@ impl From<Saved> for Flows {
             by_tuple: Index::default(),
             places: Places::new(saved.seed),
             fading: saved.fading,
+            gone: saved.gone,
             names: saved.names,
             flow_count_max: saved.flow_count_max,
             flow_per_place_count_max: saved.flow_per_place_count_max,
@@ -144,6 +158,7 @@ impl Flows {
             by_tuple: Index::default(),
             places: Places::new(seed),
             fading: Timers::default(),
+            gone: Vec::new(),
             names: ProtocolNames::default(),
             latest: Latest::default(),
             flow_count_max: limits.flow_count_max.min(NONE as usize - 1),
@@ -161,6 +176,12 @@ impl Flows {
     pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Flow> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
         if slot.serial == handle.serial { slot.flow.as_mut() } else { None }
+    }
+
+    /// The flow that the latest fact was about, if it is this one.
+    pub(crate) fn latest_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
+        let Latest(latest, handle) = self.latest;
+        self.get_mut(handle).filter(|_| latest == id)
     }
 
     pub(crate) fn id(&self, handle: Handle) -> FlowId {
@@ -203,18 +224,8 @@ impl Flows {
 
     /// Takes a burst in; gives the flow where a verdict may change.
     pub(crate) fn burst(&mut self, at: Time, burst: &Burst<'_>) -> Option<Handle> {
-        let telnet = self.names.find(TELNET);
         let (handle, flow) = self.known(burst.flow)?;
-        let is_telnet = telnet.is_some_and(|telnet| flow.protocols.has(telnet));
-        flow.burst(at, burst, if is_telnet { Carries::FreeText } else { Carries::Messages })
-            .then_some(handle)
-    }
-
-    pub(crate) fn identified(&mut self, fact: &ProtocolIdentified<'_>) {
-        let number = self.names.number(&fact.protocol);
-        if let (Some((_, flow)), Some(number)) = (self.known(fact.flow), number) {
-            flow.protocols.add(number);
-        }
+        flow.burst(at, burst).then_some(handle)
     }
 
     /// The flow has ended: it is remembered until late word about it can no longer come.
@@ -238,12 +249,26 @@ impl Flows {
         self.fading.next()
     }
 
-    /// Forgets what ended so long ago that no late word about it can come, unless it is held.
-    pub(crate) fn fade(&mut self, clock: Time) {
+    /// Forgets what ended so long ago that no late word about it can come, unless it is held. Each
+    /// is told as `over` first.
+    pub(crate) fn fade(&mut self, clock: Time, over: &mut impl FnMut(FlowId, &mut Flow)) {
+        self.gone.drain(..).for_each(|(id, mut flow)| over(id, &mut flow));
         for handle in self.fading.due(clock) {
-            if self.get(handle).is_some_and(|flow| flow.keep != Keep::Held) {
+            let id = self.id(handle);
+            let Some(flow) = self.get_mut(handle) else { continue };
+            over(id, flow);
+            if flow.keep != Keep::Held {
                 self.forget(handle);
             }
+        }
+    }
+
+    /// The input has ended: no late word will come of any flow.
+    pub(crate) fn tell_all(&mut self, all: &mut impl FnMut(FlowId, &mut Flow)) {
+        self.gone.drain(..).for_each(|(id, mut flow)| all(id, &mut flow));
+        for slot in &mut self.slots {
+            let id = slot.id;
+            slot.flow.iter_mut().for_each(|flow| all(id, flow));
         }
     }
 
@@ -307,22 +332,6 @@ impl Flows {
         })
     }
 
-    pub(crate) fn view(&self, flow: &Flow) -> FlowView {
-        FlowView {
-            local: flow.near(),
-            remote: flow.far(),
-            transport: flow.transport(),
-            community_id: flow.community_id.clone(),
-            start: flow.opened,
-            end: flow.last,
-            sent_bytes: flow.near_bytes,
-            received_bytes: flow.far_bytes,
-            protocols: self.names.of(flow.protocols).map(String::from).collect(),
-            state: flow.closed,
-            excerpts: flow.excerpts.clone(),
-        }
-    }
-
     pub(crate) const fn evicted_count(&self) -> u64 {
         self.evicted_count + self.names.refused_count()
     }
@@ -359,38 +368,7 @@ impl Flows {
         Some(number)
     }
 
-    /// A place that has too many flows loses its own oldest one; else whoever has the most.
-    fn make_room(&mut self, place: Place) {
-        let own = self.places.get(place).loose;
-        let victim = if own.count as usize >= self.flow_per_place_count_max {
-            self.handle(own.oldest)
-        } else if self.by_id.len() >= self.flow_count_max {
-            self.first_to_fade().or_else(|| self.oldest_of_the_busiest())
-        } else {
-            return;
-        };
-        if let Some(victim) = victim {
-            self.forget(victim);
-            self.evicted_count += 1;
-        }
-    }
-
-    fn first_to_fade(&mut self) -> Option<Handle> {
-        while let Some(handle) = self.fading.take_first() {
-            if self.get(handle).is_some_and(|flow| flow.keep != Keep::Held) {
-                return Some(handle);
-            }
-        }
-        None
-    }
-
-    fn oldest_of_the_busiest(&mut self) -> Option<Handle> {
-        let busiest = self.places.busiest()?;
-        let list = if busiest.loose.count > 0 { busiest.loose } else { busiest.held };
-        self.handle(list.oldest)
-    }
-
-    /// Takes a flow out of every table.
+    /// Takes a flow out of every table. What was not counted yet will be.
     pub(crate) fn forget(&mut self, handle: Handle) {
         let Some(flow) = self.get(handle) else { return };
         let (place, keep, id) = (flow.place(), flow.keep, self.id(handle));
@@ -399,47 +377,11 @@ impl Flows {
         self.by_id.remove(self.seed.of_id(id), handle.slot);
         self.by_tuple.remove(tuple, handle.slot);
         if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
-            slot.flow = None;
+            let id = slot.id;
+            let gone = slot.flow.take().filter(Flow::is_uncounted);
+            self.gone.extend(gone.map(|flow| (id, flow)));
             slot.serial = slot.serial.wrapping_add(1);
             self.free.push(handle.slot);
-        }
-    }
-
-    fn append(&mut self, place: Place, number: u32, keep: Keep) {
-        let list = self.places.list(place, keep);
-        let before = list.newest;
-        list.newest = number;
-        list.count += 1;
-        if before == NONE {
-            list.oldest = number;
-        }
-        if let Some(slot) = self.slots.get_mut(before as usize) {
-            slot.newer = number;
-        }
-        if let Some(slot) = self.slots.get_mut(number as usize) {
-            (slot.older, slot.newer) = (before, NONE);
-        }
-    }
-
-    fn unlink(&mut self, place: Place, number: u32, keep: Keep) {
-        let Some(slot) = self.slots.get(number as usize) else { return };
-        let (older, newer) = (slot.older, slot.newer);
-        if let Some(slot) = self.slots.get_mut(older as usize) {
-            slot.newer = newer;
-        }
-        if let Some(slot) = self.slots.get_mut(newer as usize) {
-            slot.older = older;
-        }
-        let list = self.places.list(place, keep);
-        if list.newest == number {
-            list.newest = older;
-        }
-        if list.oldest == number {
-            list.oldest = newer;
-        }
-        list.count = list.count.saturating_sub(1);
-        if list.count == 0 {
-            self.places.leave(place);
         }
     }
 }

@@ -30,8 +30,8 @@ impl Protocols {
         self.numbers.into_iter().take(usize::from(self.count))
     }
 
-    pub(super) fn has(self, number: u8) -> bool {
-        self.numbers().any(|known| known == number)
+    pub(crate) const fn is_empty(self) -> bool {
+        self.count == 0
     }
 
     pub(super) fn add_all(&mut self, others: Self) {
@@ -71,7 +71,7 @@ impl ProtocolNames {
     }
 
     /// The number of a name, if it was ever told.
-    pub(super) fn find(&self, name: &str) -> Option<u8> {
+    fn find(&self, name: &str) -> Option<u8> {
         let number = self.names.iter().position(|known| known == name)?;
         u8::try_from(number).ok()
     }

@@ -1,24 +1,28 @@
 //! One container, and what runtimes said of it, also after it is gone.
 
 use alloc::borrow::{Cow, ToOwned as _};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use observation::{
     ContainerFact, ContainerId, ContainerState, ExecStarted, ImageId, Network, NetworkAttached,
-    Privilege, Runtime, Time,
+    Privilege, Runtime, Time, Transport,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::places::Life;
+use super::workload::Workload;
 use crate::alert::ContainerView;
 use crate::clients::RawClient;
+use crate::intel::Listed;
 
 /// Programs started through the runtime that one container remembers.
 const EXEC_COUNT_MAX: usize = 16;
 const ALIAS_COUNT_MAX: usize = 32;
+const GATEWAY_COUNT_MAX: usize = 16;
 /// A restarted container has another cgroup; late word may still be about the one before.
 const CGROUP_COUNT_MAX: usize = 4;
 /// What a runtime says is taken up to here: more than any container that works has.
@@ -57,6 +61,7 @@ pub(crate) struct Container {
     labels: Latest<Vec<String>>,
     extra_hosts: Latest<Vec<String>>,
     aliases: BTreeSet<String>,
+    gateways: BTreeSet<IpAddr>,
     privilege: Option<(Time, Privilege)>,
     pid: Latest<u32>,
     cgroups: VecDeque<(Time, u64)>,
@@ -70,6 +75,8 @@ pub(crate) struct Container {
     execs: VecDeque<Exec>,
     client: Option<RawClient>,
     workload: Workload,
+    /// The first program that ran in it and that a feed lists.
+    listed: Option<Box<Listed>>,
 }
 
 /// A program started through the runtime.
@@ -87,10 +94,6 @@ enum NetworkMode {
     Container(ContainerId),
     Macvlan(String),
 }
-
-/// Image, command and owner, hashed: what replicas have in common.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Workload([u8; 16]);
 
 // States in the order in which a container goes through them: at one instant the later one holds.
 const UNSAID: u8 = 0;
@@ -116,6 +119,7 @@ impl Container {
             labels: Latest::default(),
             extra_hosts: Latest::default(),
             aliases: BTreeSet::new(),
+            gateways: BTreeSet::new(),
             privilege: None,
             pid: Latest::default(),
             cgroups: VecDeque::new(),
@@ -128,6 +132,7 @@ impl Container {
             execs: VecDeque::new(),
             client: None,
             workload: Workload::default(),
+            listed: None,
         }
     }
 
@@ -196,6 +201,17 @@ impl Container {
         &self.command.value
     }
 
+    pub(super) fn ran_listed(&mut self, listed: Listed) {
+        if self.listed.as_ref().is_none_or(|known| listed.at < known.at) {
+            self.listed = Some(Box::new(listed));
+        }
+    }
+
+    /// What feeds list of the programs that ran in it.
+    pub(crate) fn listed(&self) -> Option<&Listed> {
+        self.listed.as_deref()
+    }
+
     /// The raw client that its command is, or calls.
     pub(crate) const fn client(&self) -> Option<&RawClient> {
         self.client.as_ref()
@@ -203,6 +219,24 @@ impl Container {
 
     pub(crate) fn aliases(&self) -> impl Iterator<Item = &str> {
         self.aliases.iter().map(String::as_str).chain(core::iter::once(self.name()))
+    }
+
+    /// Whether this is the host's own address on one of its networks.
+    pub(crate) fn has_gateway(&self, address: IpAddr) -> bool {
+        self.gateways.contains(&address)
+    }
+
+    /// Whether a port of its own is exposed, published or named in what the operator wrote down.
+    pub(crate) fn declares_port(&self, transport: Transport, port: u16) -> bool {
+        let protocol = if transport == Transport::Udp { "udp" } else { "tcp" };
+        let is_this = |spec: &String| {
+            let inner = spec.rsplit("->").next().unwrap_or_default();
+            let named = inner.split_once('/');
+            named.is_some_and(|(number, over)| over == protocol && number.parse() == Ok(port))
+        };
+        let digits = alloc::format!("{port}");
+        let mut written = self.environment.value.iter().chain(&self.labels.value);
+        self.extra_hosts.value.iter().any(is_this) || written.any(|text| has_word(text, &digits))
     }
 
     pub(crate) fn execs(&self) -> impl Iterator<Item = &Exec> {
@@ -245,6 +279,7 @@ impl Container {
             image_id: self.image_id.value,
             registry_digests: self.registry_digests.value.clone(),
             command: self.command.value.clone(),
+            workload: if self.is_described() { self.workload.to_string() } else { String::new() },
             privilege: self.privilege(),
             network: match self.network.as_ref().map(|(_, mode)| mode) {
                 None => String::new(),
@@ -354,6 +389,11 @@ impl Container {
                 self.aliases.insert(bounded(alias));
             }
         }
+        for gateway in &fact.gateways {
+            if self.gateways.len() < GATEWAY_COUNT_MAX {
+                self.gateways.insert(*gateway);
+            }
+        }
     }
 
     pub(super) fn exec(&mut self, at: Time, fact: &ExecStarted<'_>) {
@@ -365,21 +405,14 @@ impl Container {
     }
 
     fn hash_of_workload(&self) -> Workload {
-        const OWNERS: [&str; 3] = [
-            "com.docker.compose.project=",
-            "com.docker.swarm.service.name=",
-            "io.kubernetes.pod.namespace=",
-        ];
-        let is_owner = |label: &&String| OWNERS.iter().any(|owner| label.starts_with(owner));
-        let owner = self.labels.value.iter().find(is_owner);
-        let image_id = self.image_id.value;
-        let image = if image_id.is_some() { "" } else { self.image() };
-        let parts = postcard::to_allocvec(&(image_id, image, self.command(), owner));
-        let digest: [u8; 32] = Sha256::digest(parts.unwrap_or_default()).into();
-        let mut workload = [0; 16];
-        workload.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
-        Workload(workload)
+        Workload::of(self.image_id.value, self.image(), self.command(), &self.labels.value)
     }
+}
+
+/// Whether these digits stand in a text by themselves: 80 is no part of 8080, of 1.80 or of 80.1.
+pub(crate) fn has_word(text: &str, digits: &str) -> bool {
+    let other = |letter: char| !letter.is_ascii_alphanumeric() && letter != '.';
+    text.split(other).any(|word| word == digits)
 }
 
 fn bounded(said: &str) -> String {

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use observation::{ContainerFact, ContainerId, ExecStarted, NetworkAttached, Time};
 use serde::{Deserialize, Serialize};
 
-use super::container::{Container, Workload};
+use super::container::Container;
+use super::workload::Workload;
+use crate::intel::Listed;
 use crate::limits::Limits;
 
 /// A cgroup's number is reused at most so often within our memory.
@@ -21,7 +23,8 @@ pub(super) struct Containers {
     by_end: BTreeSet<(Time, ContainerId)>,
     by_cgroup: BTreeMap<u64, Vec<ContainerId>>,
     joined: BTreeMap<ContainerId, BTreeSet<ContainerId>>,
-    workloads: BTreeSet<Workload>,
+    /// How many containers each workload has, running or gone.
+    workloads: BTreeMap<Workload, u32>,
     container_count_max: usize,
     evicted_count: u64,
 }
@@ -33,7 +36,7 @@ impl Containers {
             by_end: BTreeSet::new(),
             by_cgroup: BTreeMap::new(),
             joined: BTreeMap::new(),
-            workloads: BTreeSet::new(),
+            workloads: BTreeMap::new(),
             container_count_max: limits.container_count_max,
             evicted_count: 0,
         }
@@ -55,6 +58,13 @@ impl Containers {
     pub(super) fn exec(&mut self, at: Time, fact: &ExecStarted<'_>) -> Option<ContainerId> {
         let evicted = self.make_room(fact.id);
         self.change(fact.id, |container| container.exec(at, fact));
+        evicted
+    }
+
+    /// A program that a feed lists ran in it.
+    pub(super) fn ran_listed(&mut self, id: ContainerId, listed: Listed) -> Option<ContainerId> {
+        let evicted = self.make_room(id);
+        self.change(id, |container| container.ran_listed(listed));
         evicted
     }
 
@@ -88,6 +98,10 @@ impl Containers {
         self.workloads.len()
     }
 
+    pub(super) fn replica_count(&self, workload: Workload) -> u32 {
+        self.workloads.get(&workload).copied().unwrap_or(0)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }
@@ -100,6 +114,7 @@ impl Containers {
     fn change(&mut self, id: ContainerId, change: impl FnOnce(&mut Container)) {
         let container = self.known.entry(id).or_insert_with(|| Container::new(id));
         let before = (container.gone(), container.sandbox());
+        let workload_before = container.is_described().then(|| container.workload());
         let cgroups_before: Vec<u64> = container.cgroups().collect();
         change(container);
         let after = (container.gone(), container.sandbox());
@@ -124,10 +139,9 @@ impl Containers {
             }
             all.push(id);
         }
-        if let Some(workload) = workload
-            && self.workloads.len() < self.container_count_max
-        {
-            self.workloads.insert(workload);
+        if workload != workload_before {
+            workload_before.into_iter().for_each(|workload| self.leave_workload(workload));
+            workload.into_iter().for_each(|new| *self.workloads.entry(new).or_default() += 1);
         }
     }
 
@@ -143,8 +157,20 @@ impl Containers {
         for cgroup in container.cgroups() {
             self.give_up_cgroup(cgroup, victim);
         }
+        if container.is_described() {
+            self.leave_workload(container.workload());
+        }
         self.evicted_count += 1;
         Some(victim)
+    }
+
+    fn leave_workload(&mut self, workload: Workload) {
+        if let Some(count) = self.workloads.get_mut(&workload) {
+            *count -= 1;
+            if *count == 0 {
+                self.workloads.remove(&workload);
+            }
+        }
     }
 
     fn leave(&mut self, sandbox: ContainerId, id: ContainerId) {

@@ -10,6 +10,7 @@ mod names;
 mod places;
 mod processes;
 mod sockets;
+mod workload;
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -20,14 +21,16 @@ use observation::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::intel::Feeds;
 use crate::limits::Limits;
 
 pub(crate) use actors::Client;
-pub(crate) use container::{Container, Exec, Workload};
-pub(crate) use names::{ADDRESS_COUNT_MAX, Asked, Outcome, Place};
+pub(crate) use container::{Container, Exec, has_word};
+pub(crate) use names::{ADDRESS_COUNT_MAX, Asked, HasAsked, Outcome, Place};
 pub(crate) use places::Thing;
 pub(crate) use processes::{Process, STAMP_MS_MAX};
 pub(crate) use sockets::{SocketOwner, Tuple};
+pub(crate) use workload::Workload;
 
 use actors::Actors;
 use containers::Containers;
@@ -42,7 +45,7 @@ pub(crate) const LATE_MS_MAX: u64 = 10_000;
 const EXEC_APART_MS_MAX: u64 = 5_000;
 
 /// Whose flow it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Owner {
     /// This container's.
     Container(ContainerId),
@@ -82,6 +85,9 @@ pub(crate) struct Ledger {
     actors: Actors,
     /// A raw client was seen somewhere: most hosts never see one.
     client_seen: bool,
+    /// Whoever loads a saved state names them again.
+    #[serde(skip)]
+    pub feeds: Feeds,
     /// Runtimes that deliver: without one, a cgroup of no container means nothing.
     runtimes: BTreeSet<SourceId>,
 }
@@ -96,6 +102,7 @@ impl Ledger {
             names: Names::new(limits),
             actors: Actors::new(limits),
             client_seen: false,
+            feeds: Feeds::default(),
             runtimes: BTreeSet::new(),
         }
     }
@@ -133,9 +140,15 @@ impl Ledger {
             }
             Fact::ProcessStarted(fact) => {
                 self.actors.observe(at, fact);
-                self.client_seen |= self.processes.started(at, fact);
+                let listed = fact.sha256.and_then(|hash| self.feeds.program(&hash, at));
+                self.client_seen |= self.processes.started(at, fact, listed.as_ref());
                 let by_cgroup = || self.containers.by_cgroup(fact.cgroup, at);
                 let Some(id) = fact.container.or_else(by_cgroup) else { return Touched::Nothing };
+                if let Some(listed) = listed {
+                    let evicted = self.containers.ran_listed(id, listed);
+                    self.forget(evicted);
+                    return Touched::Container(id);
+                }
                 Touched::Program(id, self.is_by_hand(id, fact.process.pid, at))
             }
             Fact::ProcessEnded(fact) => {
@@ -264,15 +277,26 @@ impl Ledger {
             return self.processes.at(pid, at);
         }
         let container = container?;
-        let far = match local {
-            LocalSide::Responder => key.originator,
-            LocalSide::Originator | LocalSide::Unknown => key.responder,
-        };
-        let callers = self.sockets.callers(container.cgroup(), key.transport, far, opened);
+        if local == LocalSide::Responder {
+            let listener = self.processes.listener_of(container, key.responder.port, opened);
+            return listener.or_else(|| self.processes.only_one_of(container, opened));
+        }
+        let cgroup = container.cgroup();
+        let callers = self.sockets.callers(cgroup, key.transport, key.responder, opened);
         if let Some((pid, at)) = callers {
             return pid.and_then(|pid| self.processes.at(pid, at));
         }
         self.processes.only_one_of(container, opened)
+    }
+
+    /// The first program that is not its image's and that began to run in a container between.
+    pub(crate) fn brought_in(
+        &self,
+        container: &Container,
+        from: Time,
+        to: Time,
+    ) -> Option<&Process> {
+        self.processes.brought_in(container, from, to)
     }
 
     /// Whether a process was started inside the running container from without.
@@ -303,6 +327,11 @@ impl Ledger {
         before: Time,
     ) -> impl Iterator<Item = &Asked> {
         self.names.leading_to(place, *far, before)
+    }
+
+    /// Whether `place` has asked for a name that `is_it`.
+    pub(crate) fn has_asked(&self, place: Place, is_it: impl Fn(&str) -> bool) -> HasAsked {
+        self.names.has_asked(place, is_it)
     }
 
     /// The lookups of `place` that led nowhere.
@@ -341,6 +370,11 @@ impl Ledger {
 
     pub(crate) fn workload_total(&self) -> u32 {
         u32::try_from(self.containers.workload_total()).unwrap_or(u32::MAX)
+    }
+
+    /// Containers of this workload, running or gone.
+    pub(crate) fn replica_count(&self, workload: Workload) -> u32 {
+        self.containers.replica_count(workload)
     }
 
     pub(crate) fn container_total(&self) -> u32 {

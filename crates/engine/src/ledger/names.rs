@@ -46,6 +46,16 @@ pub(crate) struct Asked {
     pub outcome: Outcome,
 }
 
+/// Whether a name was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HasAsked {
+    Yes,
+    /// Others were, and it was not.
+    No,
+    /// No lookup was seen there, or too many.
+    Unknown,
+}
+
 /// How a lookup ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
@@ -110,6 +120,16 @@ impl Names {
     ) -> impl Iterator<Item = &Asked> {
         let all = self.by_place.get(&place).into_iter().flatten().rev();
         all.filter(move |asked| asked.first <= before && asked.addresses.contains(&far))
+    }
+
+    /// Whether `place` has asked for a name that `is_it`.
+    pub(super) fn has_asked(&self, place: Place, is_it: impl Fn(&str) -> bool) -> HasAsked {
+        match self.by_place.get(&place) {
+            Some(all) if all.iter().any(|asked| is_it(&asked.name)) => HasAsked::Yes,
+            // Of a full list the oldest had to go.
+            Some(all) if !all.is_empty() && all.len() < self.per_place_count_max => HasAsked::No,
+            _ => HasAsked::Unknown,
+        }
     }
 
     /// Names that led nowhere, unless another lookup of the same name (AAAA beside A) did.

@@ -203,6 +203,7 @@ mod tests {
             network: Cow::Borrowed("bridge"),
             addresses: vec![ADDRESS],
             aliases: vec![],
+            gateways: vec![],
             port: Some(PortId(u32::from(id))),
             netns: 0,
             detached: None,

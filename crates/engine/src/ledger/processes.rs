@@ -1,6 +1,7 @@
 //! Processes by pid and time: a pid is reused, and one process executes several programs.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ use super::container::Container;
 use crate::alert::ProcessView;
 use crate::clients::RawClient;
 use crate::fair::Fair;
+use crate::intel::Listed;
 use crate::limits::Limits;
 
 /// Programs that one pid has executed which are remembered.
@@ -40,6 +42,7 @@ pub(crate) struct Process {
     client: Option<RawClient>,
     sha256: Option<[u8; 32]>,
     in_image: InImage,
+    listed: Option<Box<Listed>>,
 }
 
 /// Where a process runs, as its witness says.
@@ -64,6 +67,17 @@ impl Process {
     /// The raw client that it is, or calls.
     pub(crate) const fn client(&self) -> Option<&RawClient> {
         self.client.as_ref()
+    }
+
+    /// What feeds list of its executable.
+    pub(crate) fn listed(&self) -> Option<&Listed> {
+        self.listed.as_deref()
+    }
+
+    /// Whether the raw client in its words is itself.
+    fn is_its_client(&self) -> bool {
+        let program = self.arguments.first().and_then(|word| word.rsplit('/').next());
+        self.client.as_ref().is_some_and(|client| Some(client.program.as_str()) == program)
     }
 
     pub(crate) const fn in_image(&self) -> InImage {
@@ -106,9 +120,15 @@ impl Processes {
     }
 
     /// Takes an execution in; `true` where it is a raw client's.
-    pub(super) fn started(&mut self, at: Time, fact: &ProcessStarted<'_>) -> bool {
+    pub(super) fn started(
+        &mut self,
+        at: Time,
+        fact: &ProcessStarted<'_>,
+        listed: Option<&Listed>,
+    ) -> bool {
         let pid = fact.process.pid;
-        let process = read(at, fact);
+        let listed = listed.cloned().map(Box::new);
+        let process = Process { listed, ..read(at, fact) };
         let home = process.home;
         let is_client = process.client.is_some();
         if is_client {
@@ -184,6 +204,43 @@ impl Processes {
         (alive.next().is_none() && only.is_known()).then_some(only)
     }
 
+    /// The raw client that listens at this port of the container then, by its own words.
+    pub(super) fn listener_of(
+        &self,
+        container: &Container,
+        port: u16,
+        at: Time,
+    ) -> Option<&Process> {
+        // Most hosts never see one.
+        if !self.had_client(container) {
+            return None;
+        }
+        let homes = homes(container);
+        let pids = homes.iter().filter_map(|home| self.by_home.get(home)).flatten();
+        let alive = pids.filter_map(|pid| self.at(*pid, at));
+        let listens = |process: &&Process| {
+            process.client.as_ref().is_some_and(|client| client.listens_at(port))
+        };
+        // A shell that was told to start it says the same words.
+        alive.filter(listens).min_by_key(|process| !process.is_its_client())
+    }
+
+    /// The first program that is not its image's and that began to run in a container between.
+    pub(super) fn brought_in(
+        &self,
+        container: &Container,
+        from: Time,
+        to: Time,
+    ) -> Option<&Process> {
+        let homes = homes(container);
+        let pids = homes.iter().filter_map(|home| self.by_home.get(home)).flatten();
+        let programs = pids.filter_map(|pid| self.by_pid.get(pid)).flatten();
+        let brought = programs.filter(|process| {
+            process.in_image == InImage::No && (from..=to).contains(&process.from)
+        });
+        brought.min_by_key(|process| (process.from, process.pid))
+    }
+
     /// Where following the parents of `process` leads: to the container's first process, or out of
     /// its homes?
     pub(super) fn descent(&self, process: &Process, container: &Container) -> Descent {
@@ -234,6 +291,7 @@ fn read(at: Time, fact: &ProcessStarted<'_>) -> Process {
         arguments,
         sha256: fact.sha256,
         in_image: fact.in_image,
+        listed: None,
     }
 }
 

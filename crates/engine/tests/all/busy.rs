@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use observation::{Grammar, Network, PortId, Side, Transport};
 
+use crate::servers;
 use crate::table::FAR;
 use crate::talk::Talk;
-use crate::world::{Box_, START_MS, World, words};
+use crate::world::{Box_, GATEWAY, START_MS, World, words};
 
 /// Attacks, their twins, and ordinary traffic, within some minutes.
 pub(crate) fn world() -> World {
@@ -16,6 +17,8 @@ pub(crate) fn world() -> World {
     silences(&mut world);
     inside_of_long_running_ones(&mut world);
     networks_of_others(&mut world);
+    called_from_without(&mut world);
+    checked_in_at(&mut world);
     ordinary(&mut world);
     world
 }
@@ -175,6 +178,58 @@ fn networks_of_others(world: &mut World) {
     // One of the two, and nobody says which.
     let mut talk = Talk::open(&web, 52_001, (FAR, 9601), START_MS + 400);
     world.talk(shell(&mut talk));
+}
+
+fn called_from_without(world: &mut World) {
+    // A shell of a throw-away run, which is called twice, and one that somebody has put into a
+    // workload that is asked something else all the time.
+    let it = Box_::throw_away(60, "nc -l -p 4444 -e sh");
+    world.start(&it);
+    for (port, ms) in [(40_000, START_MS + 900), (40_001, START_MS + 8_300)] {
+        let mut talk = servers::called(&it, 4444, (FAR, port), ms);
+        servers::accepted(world, &talk, it.cgroup);
+        world.talk(served(&mut talk));
+    }
+    let it = Box_::long_running(61, "/srv/queue --port 7000");
+    world.start(&it);
+    world.exec(&it, START_MS + 6_000, "/opt/healthd");
+    world.process(&it, 9_900, 850, START_MS + 6_040, &words("/opt/healthd"));
+    for (port, caller) in [(7000, 41_000_u16), (7000, 41_001), (5555, 41_002)] {
+        let ms = START_MS + 6_500 + u64::from(caller - 41_000) * 700;
+        let mut talk = servers::called(&it, port, (GATEWAY, caller), ms);
+        servers::accepted(world, &talk, it.cgroup);
+        if port == 5555 {
+            world.talk(served(&mut talk));
+        } else {
+            talk.say(Side::Originator, 5, "STATUS\n", Grammar::None);
+            talk.say(Side::Responder, 2, "READY 3\n", Grammar::None);
+            world.talk(talk.end());
+        }
+    }
+}
+
+/// Three that check in every twelve seconds or so.
+fn checked_in_at(world: &mut World) {
+    let it = Box_::long_running(62, "/srv/cart");
+    world.start(&it);
+    for (caller, every) in [(30_u8, 12_000), (31, 13_500), (32, 11_000)] {
+        for round in 0..12_u16 {
+            let address = IpAddr::from([198, 51, 100, caller]);
+            let jitter = u64::from(round * 37 % 11) * 90;
+            let ms = START_MS + u64::from(caller) * 50 + u64::from(round) * every + jitter;
+            let mut talk = servers::called(&it, 8765, (address, 30_000 + round), ms);
+            talk.say(Side::Originator, 5, "\u{1}\u{2}\u{3}", Grammar::None);
+            talk.say(Side::Responder, 3, "\u{1}\u{0}\u{5}", Grammar::None);
+            world.talk(talk.end());
+        }
+    }
+}
+
+fn served(talk: &mut Talk) -> Talk {
+    talk.say(Side::Originator, 400, "id\n", Grammar::None);
+    talk.say(Side::Responder, 6, "uid=0(root) gid=0(root)\n", Grammar::None);
+    talk.say(Side::Originator, 900, "ls /\n", Grammar::None);
+    talk.say(Side::Responder, 7, "bin\ndev\netc\nproc\n", Grammar::None).end()
 }
 
 fn ordinary(world: &mut World) {

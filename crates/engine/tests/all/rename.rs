@@ -122,7 +122,7 @@ fn fact(fact: &mut Fact<'static>) {
         }
         Fact::NetworkAttached(it) => {
             id(&mut it.id);
-            it.addresses.iter_mut().for_each(address);
+            it.addresses.iter_mut().chain(&mut it.gateways).for_each(address);
             it.port.iter_mut().for_each(port);
             texts(&mut it.aliases);
         }

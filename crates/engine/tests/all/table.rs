@@ -287,10 +287,10 @@ fn an_obeyed_grammar_is_below_medium_whoever_speaks_it() {
     for (mask, at_most) in [(Mask::Open, Level::Low), (Mask::Masked, Level::Info)] {
         let mut world = World::new();
         let (_, mut talk) = client(&mut world, mask, Stdin::Open);
-        talk.say(Side::Responder, 3, "220 mail.example.com ESMTP\r\n", Grammar::Obeyed);
-        talk.say(Side::Originator, 900, "HELO shop\r\n", Grammar::Obeyed);
-        talk.say(Side::Responder, 3, "250 mail\r\n", Grammar::Obeyed);
-        talk.protocols.push("smtp");
+        talk.say(Side::Responder, 3, "200 news.example.com ready\r\n", Grammar::Obeyed);
+        talk.say(Side::Originator, 900, "MODE READER\r\n", Grammar::Obeyed);
+        talk.say(Side::Responder, 3, "200 news\r\n", Grammar::Obeyed);
+        talk.protocols.push("nntp");
         world.talk(talk.end());
         assert_eq!(level_of(&world), at_most);
         assert_eq!(world.alerts().len(), usize::from(mask == Mask::Open));
@@ -301,10 +301,10 @@ fn an_obeyed_grammar_is_below_medium_whoever_speaks_it() {
 fn a_banner_that_was_cut_in_two_is_explained_when_it_is_whole() {
     let mut world = World::new();
     let (_, mut talk) = client(&mut world, Mask::Masked, Stdin::Open);
-    talk.say(Side::Responder, 3, "22", Grammar::None);
-    talk.say(Side::Responder, 400, "0 mail.example.com ESMTP\r\n", Grammar::Obeyed);
-    talk.say(Side::Originator, 900, "HELO shop\r\n", Grammar::Obeyed);
-    talk.protocols.push("smtp");
+    talk.say(Side::Responder, 3, "20", Grammar::None);
+    talk.say(Side::Responder, 400, "0 news.example.com ready\r\n", Grammar::Obeyed);
+    talk.say(Side::Originator, 900, "MODE READER\r\n", Grammar::Obeyed);
+    talk.protocols.push("nntp");
     world.talk(talk.end());
     assert_eq!(world.alerts().len(), 0);
 }

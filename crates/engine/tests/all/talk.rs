@@ -4,14 +4,18 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use observation::{
-    Burst, ConnState, Counts, Echo, Endpoint, Fact, Flaws, FlowClosed, FlowEstablished, FlowId,
-    FlowKey, FlowOpened, Grammar, LocalSide, PortId, Shape, Side, Span, Tail, Time, Transport,
+    Burst, Certainty, ConnState, Counts, Echo, Endpoint, Fact, Flaws, FlowClosed, FlowEstablished,
+    FlowId, FlowKey, FlowOpened, Grammar, Handshake, LocalSide, PortId, ProtocolIdentified,
+    ProtocolLeft, Shape, Side, Span, Tail, Time, TlsHello, TlsSession, Transport,
 };
 
 use crate::world::{Box_, at_ms, flow_id};
 
 /// A pause of this length ends a burst.
 const IDLE_MS: u64 = 250;
+
+/// What is said in one.
+pub(crate) type Speak = fn(&mut Talk);
 
 /// A conversation under way. Its clock is in milliseconds.
 #[derive(Clone, Debug)]
@@ -23,6 +27,7 @@ pub(crate) struct Talk {
     pub now_ms: u64,
     pub protocols: Vec<&'static str>,
     pub extra: Vec<(u64, Fact<'static>)>,
+    pub flaws: Flaws,
     established_ms: Option<u64>,
     bursts: Vec<(u64, Burst<'static>)>,
     open: Option<Burst<'static>>,
@@ -52,6 +57,7 @@ impl Talk {
             now_ms: ms,
             protocols: Vec::new(),
             extra: Vec::new(),
+            flaws: Flaws::NONE,
             established_ms: None,
             bursts: Vec::new(),
             open: None,
@@ -130,6 +136,48 @@ impl Talk {
         self
     }
 
+    /// The sensor says so now.
+    pub(crate) fn fact(&mut self, fact: Fact<'static>) -> &mut Self {
+        self.extra.push((self.now_ms, fact));
+        self
+    }
+
+    /// Both sides have spoken this protocol.
+    pub(crate) fn speaks(&mut self, protocol: &'static str) -> &mut Self {
+        self.identified(protocol, Certainty::Confirmed)
+    }
+
+    pub(crate) fn identified(&mut self, protocol: &'static str, certainty: Certainty) -> &mut Self {
+        self.protocols.push(protocol);
+        let (flow, protocol) = (self.flow, Cow::Borrowed(protocol));
+        self.fact(Fact::ProtocolIdentified(ProtocolIdentified { flow, protocol, certainty }))
+    }
+
+    /// This side has stopped obeying the protocol, in the burst that begins now.
+    pub(crate) fn leaves(&mut self, side: Side, protocol: &'static str) -> &mut Self {
+        let (flow, protocol) = (self.flow, Cow::Borrowed(protocol));
+        let burst = u32::try_from(self.bursts.len()).unwrap();
+        self.fact(Fact::ProtocolLeft(ProtocolLeft { flow, protocol, side, burst }))
+    }
+
+    /// The container opens TLS.
+    pub(crate) fn hello(&mut self, alpn: &'static str, ja4: &'static str) -> &mut Self {
+        let (alpn, ja4) = (Cow::Borrowed(alpn), Cow::Borrowed(ja4));
+        let alpn_offered = alpn.clone();
+        let hello = TlsHello { flow: self.flow, alpn, alpn_offered, ja4, ..TlsHello::default() };
+        self.fact(Fact::TlsHello(hello))
+    }
+
+    pub(crate) fn handshake(&mut self, outcome: Handshake) -> &mut Self {
+        let session = TlsSession { flow: self.flow, outcome, ..TlsSession::default() };
+        self.fact(Fact::TlsSession(session))
+    }
+
+    /// What is encrypted: so many bytes in one segment, in a protocol that is obeyed.
+    pub(crate) fn sealed(&mut self, side: Side, pause: u64, bytes: usize) -> &mut Self {
+        self.say(side, pause, &"\u{1}".repeat(bytes), Grammar::Obeyed)
+    }
+
     /// Both sides close, or whatever happened where nobody accepted.
     pub(crate) fn end(&mut self) -> Self {
         let state = if self.established_ms.is_some() || self.key.transport != Transport::Tcp {
@@ -188,7 +236,7 @@ impl Talk {
                 protocols: self.protocols.iter().map(|name| Cow::Borrowed(*name)).collect(),
                 ja4: None,
                 community_id: Cow::Borrowed("1:abc"),
-                flaws: Flaws::default(),
+                flaws: self.flaws,
             };
             // The sensor waits a second for stragglers.
             facts.push((ms + 1000, Fact::FlowClosed(closed)));

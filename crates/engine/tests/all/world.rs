@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use engine::{Alert, AlertId, AlertUpdate, Engine, Limits};
 use observation::{
@@ -21,6 +21,9 @@ pub(crate) const SOCKETS: SourceId = SourceId(4);
 
 /// 2026-11-24T21:24:24Z in milliseconds: when most of it begins.
 pub(crate) const START_MS: u64 = 1_795_555_464_000;
+
+/// The host's own address on the bridge.
+pub(crate) const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 1));
 
 pub(crate) type Told = Observation<'static>;
 
@@ -166,6 +169,7 @@ impl World {
             network: Cow::Borrowed("bridge"),
             addresses: vec![it.address],
             aliases: vec![Cow::Owned(format!("alias-{}", it.number))],
+            gateways: vec![GATEWAY],
             port: Some(it.port),
             netns: 0,
             detached: None,

@@ -3,21 +3,23 @@
 
 use alloc::borrow::{Cow, ToOwned as _};
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use observation::{FactKind, InImage};
+use observation::{FactKind, Transport};
 
+use super::terms::{self, Destination, Identity, NETWORK, RUNTIME, term};
 use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
-use crate::channel::{ChannelKey, Far, Session};
+use crate::channel::{ChannelKey, Far};
 use crate::clients::Use;
 use crate::context::{Context, Declared, Origin};
 use crate::evidence::{Finding, Term};
+use crate::flows::Flow;
+use crate::session::Session;
 
 pub(super) static STRATEGY: Strategy = Strategy {
     id: "telnet_c2",
-    techniques: &["T1071", "T1571"],
+    techniques: &["T1071", "T1571", "T1095"],
     maturity: Maturity::Stable,
     listens: &[
         FactKind::Burst,
@@ -27,6 +29,7 @@ pub(super) static STRATEGY: Strategy = Strategy {
         FactKind::ProcessStarted,
     ],
     ads: include_str!("ads.md"),
+    concerns,
     detect: Detect::Channel(judge),
 };
 
@@ -48,8 +51,9 @@ const NO_ANSWER_DB: i16 = -4;
 const HELD_SILENT_DB: i16 = 3;
 /// Accepted and closed without a word, as a health check does too.
 const CLOSED_SILENT_DB: i16 = 1;
-/// Never accepted: a misconfigured application looks the same.
-const REFUSED_DB: i16 = -5;
+/// Never accepted: a misconfigured application looks the same, and stays low also when it tries
+/// again and again (`beacon`'s retries).
+const REFUSED_DB: i16 = -8;
 /// The name did not resolve: a typing error looks the same.
 const UNRESOLVED_DB: i16 = -6;
 /// The image has no such program, so nothing was run.
@@ -79,20 +83,32 @@ const DECLARED_DB: i16 = -8;
 /// Rounds and answers from which on they are "several".
 const SEVERAL_MIN: u32 = 2;
 
+const IDENTITY: Identity =
+    Identity { client_db: CLIENT_DB, probe_db: PROBE_DB, ad_hoc_db: AD_HOC_DB, exec_db: EXEC_DB };
+/// A relay on the same machine is as good a far end as any.
+const DESTINATION: Destination =
+    Destination { undeclared_db: UNDECLARED_DB, declared_db: DECLARED_DB, neighbour_db: 0 };
+
 const _: () = assert!(SPOKEN_TO_DB < ROUND_DB && ROUND_DB < ROUNDS_DB);
 const _: () = assert!(ROUNDS_DB < SHELL_ONCE_DB && SHELL_ONCE_DB < SHELL_DB);
+
+/// Words, or none at all where somebody could speak.
+fn concerns(flow: &Flow) -> bool {
+    flow.speaks() || flow.quiet_at.is_some() || flow.is_silent()
+}
 
 fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Finding> {
     let story = Story::of(key, session, context)?;
     let mut terms = Vec::new();
     story.session_terms(session, &mut terms);
-    identity_terms(context, &mut terms);
-    process_terms(context, &mut terms);
+    terms::identity(context, IDENTITY, &mut terms);
+    terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
     if story != Story::NotRun {
-        destination_terms(context, &mut terms);
+        terms::destination(context, DESTINATION, &mut terms);
     }
     Some(Finding {
         strategy: Cow::Borrowed(STRATEGY.id),
+        techniques: techniques(key),
         summary: Cow::Borrowed(story.summary(context.origin)),
         terms,
         low_if: low_if(story, context),
@@ -118,6 +134,7 @@ impl Story {
         match &key.far {
             Far::Name(_) => return talks.then_some(Self::Unresolved),
             Far::Nobody => return talks.then_some(Self::NotRun),
+            Far::Domain(_) | Far::Caller(..) | Far::Callers(..) | Far::Many => return None,
             Far::Endpoint(..) => {}
         }
         if session.rounds > 0 {
@@ -198,42 +215,13 @@ impl Story {
     }
 }
 
-fn identity_terms(context: &Context<'_>, terms: &mut Vec<Term>) {
-    let mut push = |witness, observed: String, points_db| {
-        terms.push(term(Family::Identity, witness, observed, "none", points_db));
+/// Below TCP and UDP there is no application layer.
+fn techniques(key: &ChannelKey) -> Vec<Cow<'static, str>> {
+    let ids: &[&str] = match &key.far {
+        Far::Endpoint(Transport::Icmp | Transport::Other(_), _) => &["T1095"],
+        _ => &["T1071", "T1571"],
     };
-    if let Some(client) = context.client {
-        let witness = if context.process.is_some() { PROCESS } else { RUNTIME };
-        match client.purpose {
-            Use::Talk => {
-                push(witness, format!("interactive client `{}`", client.program), CLIENT_DB);
-            }
-            Use::Probe => push(witness, format!("port probe `{}`", client.program), PROBE_DB),
-        }
-    }
-    match context.origin {
-        Origin::AdHoc => push(RUNTIME, "ad-hoc container, nothing keeps it".to_owned(), AD_HOC_DB),
-        Origin::Exec => push(RUNTIME, "started inside a running container".to_owned(), EXEC_DB),
-        Origin::Unknown | Origin::Workload => {}
-    }
-}
-
-fn process_terms(context: &Context<'_>, terms: &mut Vec<Term>) {
-    if context.process.is_some_and(|process| process.in_image() == InImage::No) {
-        let observed = "executable is not in the image".to_owned();
-        terms.push(term(Family::Process, PROCESS, observed, "in the image", NOT_IN_IMAGE_DB));
-    }
-}
-
-fn destination_terms(context: &Context<'_>, terms: &mut Vec<Term>) {
-    let (observed, points_db) = match context.declared {
-        Declared::No => ("undeclared", UNDECLARED_DB),
-        Declared::ByItself => ("named by its own throw-away run only", UNDECLARED_DB),
-        Declared::Yes => ("declared in the container's configuration", DECLARED_DB),
-        // Blindness subtracts nothing and adds nothing.
-        Declared::Unknown => return,
-    };
-    terms.push(term(Family::Destination, NETWORK, observed.to_owned(), "declared", points_db));
+    ids.iter().copied().map(Cow::Borrowed).collect()
 }
 
 fn low_if(story: Story, context: &Context<'_>) -> Vec<Cow<'static, str>> {
@@ -245,19 +233,4 @@ fn low_if(story: Story, context: &Context<'_>) -> Vec<Cow<'static, str>> {
         all.push(Cow::Borrowed("the conversation obeyed a known grammar, as SMTP"));
     }
     all
-}
-
-const NETWORK: &str = "network";
-const RUNTIME: &str = "runtime";
-const PROCESS: &str = "process";
-
-fn term(
-    family: Family,
-    witness: &'static str,
-    observed: String,
-    expected: &'static str,
-    points_db: i16,
-) -> Term {
-    let (witness, expected) = (Cow::Borrowed(witness), Cow::Borrowed(expected));
-    Term { family, witness, observed, expected, points_db }
 }

@@ -1,0 +1,324 @@
+//! Whether calls come from a timer: a test of renewal models on the gaps between them.
+//!
+//! A timer waits `period × (1 ± jitter)`, uniformly, and some of its calls get lost, so that a gap
+//! is the sum of a geometric number of waits; a few gaps are strays (a person at the far end, a
+//! pause at night). Against it stand a memoryless caller (exponential gaps), one that needs two
+//! steps (Erlang-2), and sessions (log-normal gaps, from narrow to very wide).
+//! Thresholds on scores (RITA's skew and median deviation) cannot tell a memoryless caller with
+//! requests of one size from a jittered timer; a likelihood ratio can, since a timer never calls
+//! twice within `period × (1 - jitter)` and never waits longer than it must.
+//!
+//! The scale of either side is unknown. Under the prior that knows nothing of scale (`dT / T`, the
+//! right Haar measure of the scale group) the ratio of the marginal likelihoods is that of the
+//! largest scale-free statistic, whose distribution under a memoryless caller does not depend on
+//! his rate. So the ratio is an *e-value*: whatever the rate, it exceeds `x` with a probability of
+//! at most `1 / x`, also when one looks again after every call (Ville's inequality; Pérez-Ortiz,
+//! Lardy, de Heide and Grünwald, "E-statistics, group invariance and anytime-valid testing", 2022).
+//! Evidence of E decibans is a false-alarm probability of at most `10^(-E/10)` for each channel;
+//! whoever has N channels pays `10 log10 N` (Bonferroni). Where the approximations below are not
+//! exact, they err to the side of innocence: strays and lost calls count once, with their largest
+//! density, and innocence with its best model. Two of the innocent models are rarer than the others
+//! and are given that prior, so that among those callers alone the bound is `1 / NARROW_PART` times
+//! as wide; among all callers it holds within a factor of two.
+
+/// Gaps that one test looks at, one by one.
+pub(crate) const GAP_COUNT_MAX: usize = 96;
+/// Lengths that one test tells apart, where gaps are counted by length.
+pub(crate) const LENGTH_COUNT_MAX: usize = 192;
+/// With fewer gaps nothing can be told.
+pub(crate) const GAP_COUNT_MIN: usize = 3;
+
+/// Half-widths of the wait, as a part of the period. None is likelier than another.
+const JITTERS: [f64; 12] = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9];
+/// Parts of the calls that get lost. None is likelier than another.
+const LOSSES: [f64; 3] = [0.0, 0.1, 0.3];
+/// A gap is at most so many waits long; else it is a stray.
+const WAITS_MAX: usize = 5;
+/// So many gaps in a hundred are no timer's.
+const STRAY: f64 = 0.04;
+/// Widths of sessions: standard deviations of the logarithm of a gap.
+const SESSION_SIGMAS: [f64; 3] = [1.0, 1.6, 2.5];
+/// Narrower sessions, and callers that need two steps, are one in ten of all innocent callers: they
+/// are less unlike a jittered and lossy timer.
+const NARROW_SIGMA: f64 = 0.75;
+const NARROW_PART: f64 = 0.1;
+/// The period is searched in so many steps between the extremes that fit the median gap.
+const PERIOD_STEPS: u32 = 24;
+/// Of a memoryless caller's gaps about three in twelve are shorter than a third of the median, of
+/// a timer's hardly any: with more than one in four the test is not worth its time.
+const SHORT_PART: f64 = 0.35;
+const SHORT_COUNT_MAX_IN: usize = 4;
+/// Nobody's clock tells gaps apart that are shorter than this.
+const GAP_S_MIN: f64 = 0.001;
+
+const _: () = assert!(GAP_COUNT_MIN < GAP_COUNT_MAX && GAP_COUNT_MAX <= LENGTH_COUNT_MAX);
+
+/// Decibans of a natural logarithm.
+const DB: f64 = 10.0 / core::f64::consts::LN_10;
+
+/// A timer, and how much likelier it is than all that is innocent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fitted {
+    pub evidence_db: f64,
+    pub period_s: f64,
+    pub jitter: f64,
+    pub loss: f64,
+}
+
+/// The best timer for these gaps, in seconds and any order; `None` where none is worth a word.
+pub(crate) fn fit(gaps: &[f64]) -> Option<Fitted> {
+    let mut sorted = [0.0; GAP_COUNT_MAX];
+    let own = sorted.get_mut(..gaps.len())?;
+    own.copy_from_slice(gaps);
+    own.iter_mut().for_each(|gap| *gap = gap.max(GAP_S_MIN));
+    own.sort_unstable_by(f64::total_cmp);
+    let median = *own.get(own.len() / 2)?;
+    let short_count = own.partition_point(|gap| *gap < median * SHORT_PART);
+    if short_count * SHORT_COUNT_MAX_IN > own.len() {
+        return None;
+    }
+    fit_to(&Gaps::of(own.iter().map(|gap| (*gap, 1)))?, 0.0)
+}
+
+/// The same for gaps that were counted by length, in ascending order. No timer is told from one
+/// with less jitter than lengths can tell apart.
+pub(crate) fn fit_lengths(
+    lengths: impl Iterator<Item = (f64, u32)>,
+    jitter_min: f64,
+) -> Option<Fitted> {
+    fit_to(&Gaps::of(lengths)?, jitter_min)
+}
+
+fn fit_to(gaps: &Gaps, jitter_min: f64) -> Option<Fitted> {
+    let prior = -libm::log((JITTERS.len() * LOSSES.len()) as f64);
+    let losses =
+        LOSSES.map(|loss| (loss, libm::log(loss), libm::log((1.0 - STRAY) * (1.0 - loss))));
+    let widths = Widths::new();
+    let mut all = LogSum::default();
+    let mut best: Option<(f64, Fitted)> = None;
+    for jitter in JITTERS.into_iter().filter(|jitter| *jitter >= jitter_min) {
+        let step = libm::log((1.0 + jitter) / (1.0 - jitter)) / f64::from(PERIOD_STEPS);
+        let (log_step, ratio) = (libm::log(step), libm::exp(step));
+        let log_jitter = libm::log(jitter);
+        let mut period_s = gaps.median / (1.0 + jitter) * libm::exp(step / 2.0);
+        let mut log_period = libm::log(period_s);
+        // Periods only grow, and so do the places where their multiples are.
+        let mut cursors = Cursors::default();
+        for _ in 0..PERIOD_STEPS {
+            cursors.move_on(gaps, period_s, jitter, &widths);
+            let hits = gaps.hits(&cursors, log_period, log_jitter, &widths);
+            for (loss, log_loss, log_kept) in losses {
+                let likelihood = hits.log_likelihood(loss, log_loss, log_kept);
+                let weight = likelihood + log_step + prior;
+                all.add(weight);
+                if best.is_none_or(|(known, _)| weight > known) {
+                    best = Some((weight, Fitted { evidence_db: 0.0, period_s, jitter, loss }));
+                }
+            }
+            period_s *= ratio;
+            log_period += step;
+        }
+    }
+    let (_, fitted) = best?;
+    Some(Fitted { evidence_db: (all.total() - gaps.log_innocent()) * DB, ..fitted })
+}
+
+/// How much wider the sum of so many waits is than one: it mostly falls within the root.
+struct Widths {
+    roots: [f64; WAITS_MAX],
+    /// The logarithm of twice the root.
+    logs: [f64; WAITS_MAX],
+    log_stray: f64,
+}
+
+impl Widths {
+    fn new() -> Self {
+        let roots = core::array::from_fn(|place| libm::sqrt((place + 1) as f64));
+        Self { roots, logs: roots.map(|root| libm::log(2.0 * root)), log_stray: libm::log(STRAY) }
+    }
+}
+
+/// Where a period and the waits around its multiples lie among the lengths.
+#[derive(Default)]
+struct Cursors {
+    at_period: usize,
+    around: [(usize, usize); WAITS_MAX],
+}
+
+impl Cursors {
+    /// Moves on to the next, longer period.
+    fn move_on(&mut self, gaps: &Gaps, period_s: f64, jitter: f64, widths: &Widths) {
+        self.at_period = gaps.below_from(self.at_period, period_s);
+        let roots = widths.roots.iter().enumerate();
+        for ((from, to), (place, root)) in self.around.iter_mut().zip(roots) {
+            let (middle, half) = ((place + 1) as f64 * period_s, jitter * period_s * root);
+            *from = gaps.below_from(*from, middle - half);
+            *to = gaps.below_from(*to, middle + half);
+        }
+    }
+}
+
+/// Lengths of gaps in ascending order, with the counts and the sums of the logarithms of all that
+/// are shorter.
+struct Gaps {
+    lengths: [f64; LENGTH_COUNT_MAX],
+    counts_below: [u32; LENGTH_COUNT_MAX + 1],
+    logs_below: [f64; LENGTH_COUNT_MAX + 1],
+    /// Squares of the logarithms, and the gaps themselves, added up.
+    squares: f64,
+    sum: f64,
+    length_count: usize,
+    count: u32,
+    median: f64,
+}
+
+impl Gaps {
+    fn of(lengths: impl Iterator<Item = (f64, u32)>) -> Option<Self> {
+        let mut gaps = Self {
+            lengths: [0.0; LENGTH_COUNT_MAX],
+            counts_below: [0; LENGTH_COUNT_MAX + 1],
+            logs_below: [0.0; LENGTH_COUNT_MAX + 1],
+            squares: 0.0,
+            sum: 0.0,
+            length_count: 0,
+            count: 0,
+            median: 0.0,
+        };
+        let mut logs = 0.0;
+        for (length, count) in lengths.filter(|(_, count)| *count > 0) {
+            let (weight, log) = (f64::from(count), libm::log(length));
+            gaps.count = gaps.count.saturating_add(count);
+            logs += weight * log;
+            gaps.squares += weight * log * log;
+            gaps.sum += weight * length;
+            *gaps.lengths.get_mut(gaps.length_count)? = length;
+            gaps.length_count += 1;
+            *gaps.counts_below.get_mut(gaps.length_count)? = gaps.count;
+            *gaps.logs_below.get_mut(gaps.length_count)? = logs;
+        }
+        let half = gaps.count / 2;
+        let counts = gaps.counts_below.get(..=gaps.length_count)?;
+        let middle = counts.partition_point(|below| *below <= half).saturating_sub(1);
+        gaps.median = gaps.lengths.get(middle).copied()?;
+        (gaps.count as usize >= GAP_COUNT_MIN).then_some(gaps)
+    }
+
+    /// The position of the first length that is not below a bound, from one on that is.
+    fn below_from(&self, from: usize, bound: f64) -> usize {
+        let all = self.lengths.get(from..self.length_count).unwrap_or_default();
+        from + all.iter().take_while(|length| **length < bound).count()
+    }
+
+    /// How many gaps lie between two positions.
+    fn between(&self, from: usize, to: usize) -> u32 {
+        let at = |place: usize| self.counts_below.get(place).copied().unwrap_or_default();
+        at(to).saturating_sub(at(from))
+    }
+
+    /// The sum of the logarithms of the gaps between two positions.
+    fn logs(&self, from: usize, to: usize) -> f64 {
+        let at = |place: usize| self.logs_below.get(place).copied().unwrap_or_default();
+        if to > from { at(to) - at(from) } else { 0.0 }
+    }
+
+    /// How the gaps fall around the multiples of a period.
+    fn hits(&self, at: &Cursors, log_period: f64, log_jitter: f64, widths: &Widths) -> Hits {
+        // A stray is as likely shorter as longer than the period; of the longer ones, the longer
+        // the rarer, but any length may be.
+        let stray = |from: usize, to: usize| {
+            let turn = at.at_period.clamp(from, to.max(from));
+            let short = f64::from(self.between(from, turn));
+            let long = f64::from(self.between(turn, to));
+            (long - short) * log_period
+                - 2.0 * self.logs(turn, to)
+                - (short + long) * core::f64::consts::LN_2
+        };
+        let mut hits = Hits { count: self.count, log_stray: widths.log_stray, ..Hits::default() };
+        let mut done = 0;
+        let around = at.around.iter().zip(&widths.logs).enumerate();
+        for ((place, ((from, to), log_width)), hit) in around.zip(&mut hits.by_waits) {
+            // Where the waits of two multiples overlap, they are the shorter one's.
+            let from = (*from).max(done);
+            let to = (*to).max(from);
+            *hit = (self.between(from, to), log_width + log_jitter + log_period);
+            hits.log_strays += stray(done, from);
+            if place == 0 {
+                hits.log_strays_of_one = stray(0, from) + stray(to, self.length_count);
+            }
+            done = to;
+        }
+        hits.log_strays += stray(done, self.length_count);
+        hits
+    }
+
+    /// The best innocent explanation, with the same prior on its scale.
+    fn log_innocent(&self) -> f64 {
+        let count = f64::from(self.count);
+        let logs = self.logs(0, self.length_count);
+        let log_sum = libm::log(self.sum);
+        let memoryless = libm::lgamma(count) - count * log_sum;
+        let two_steps = libm::lgamma(2.0 * count) - 2.0 * count * log_sum + logs;
+        let spread = (self.squares - logs * logs / count).max(0.0);
+        let session = |sigma: f64| {
+            let variance = sigma * sigma;
+            let scatter = (count - 1.0) / 2.0 * libm::log(2.0 * core::f64::consts::PI * variance);
+            -scatter - 0.5 * libm::log(count) - logs - spread / (2.0 * variance)
+        };
+        let narrow = two_steps.max(session(NARROW_SIGMA)) + libm::log(NARROW_PART);
+        SESSION_SIGMAS.into_iter().map(session).fold(memoryless.max(narrow), f64::max)
+    }
+}
+
+/// How many gaps are one, two … waits long and how wide these may be; and the strays.
+#[derive(Default)]
+struct Hits {
+    by_waits: [(u32, f64); WAITS_MAX],
+    count: u32,
+    log_strays: f64,
+    /// The same where a gap may be one wait long only.
+    log_strays_of_one: f64,
+    log_stray: f64,
+}
+
+impl Hits {
+    fn log_likelihood(&self, loss: f64, log_loss: f64, log_kept: f64) -> f64 {
+        let loses = loss > 0.0;
+        let (waits_max, log_strays) =
+            if loses { (WAITS_MAX, self.log_strays) } else { (1, self.log_strays_of_one) };
+        let mut stray_count = self.count;
+        let mut sum = log_strays;
+        for (place, (hits, log_width)) in self.by_waits.iter().enumerate().take(waits_max) {
+            stray_count -= hits;
+            let lost = if place == 0 { 0.0 } else { place as f64 * log_loss };
+            sum += f64::from(*hits) * (log_kept + lost - log_width);
+        }
+        sum + f64::from(stray_count) * self.log_stray
+    }
+}
+
+/// The logarithm of a sum of exponentials: the largest exponent, and the sum in its units.
+#[derive(Default)]
+struct LogSum {
+    most: Option<f64>,
+    sum: f64,
+}
+
+impl LogSum {
+    fn add(&mut self, term: f64) {
+        // Further below, nothing is left of it.
+        const NEGLIGIBLE: f64 = 40.0;
+        match self.most {
+            Some(most) if term <= most - NEGLIGIBLE => {}
+            Some(most) if term <= most => self.sum += libm::exp(term - most),
+            Some(most) => {
+                self.sum = self.sum * libm::exp(most - term) + 1.0;
+                self.most = Some(term);
+            }
+            None => (self.most, self.sum) = (Some(term), 1.0),
+        }
+    }
+
+    fn total(&self) -> f64 {
+        self.most.map_or(f64::NEG_INFINITY, |most| most + libm::log(self.sum))
+    }
+}

@@ -1,0 +1,76 @@
+//! A container that chats by IRC with a stranger, as bots of many families do: T1071. See `ads.md`.
+
+use observation::FactKind;
+
+use super::errands::{self, Words, Worth};
+use super::terms::{Destination, Identity};
+use super::{Detect, Strategy};
+use crate::alert::Maturity;
+use crate::channel::ChannelKey;
+use crate::context::Context;
+use crate::evidence::Finding;
+use crate::flows::Flow;
+use crate::protocols::Protocol;
+use crate::session::Session;
+
+pub(super) static STRATEGY: Strategy = Strategy {
+    id: "irc_c2",
+    techniques: &["T1071"],
+    maturity: Maturity::Stable,
+    listens: &[FactKind::ProtocolIdentified, FactKind::FlowClosed, FactKind::Container],
+    ads: include_str!("ads.md"),
+    concerns,
+    detect: Detect::Channel(judge),
+};
+
+/// Session: few workloads chat, and bots have been led by IRC since there are bots.
+const SESSION_DB: i16 = 15;
+
+/// Identity: somebody has started it by hand.
+const BY_HAND_DB: i16 = 4;
+
+/// Process: its executable was not shipped with the image.
+const NOT_IN_IMAGE_DB: i16 = 8;
+
+/// Destination: nobody has written it down.
+const UNDECLARED_DB: i16 = 9;
+/// Against: the operator has written it down. Capped, since an
+/// attacker may write too.
+const DECLARED_DB: i16 = -8;
+/// Against: a chat server that runs beside it.
+const NEIGHBOUR_DB: i16 = -14;
+
+const WORTH: Worth = Worth {
+    session_db: SESSION_DB,
+    identity: Identity {
+        client_db: BY_HAND_DB,
+        probe_db: BY_HAND_DB,
+        ad_hoc_db: BY_HAND_DB,
+        exec_db: BY_HAND_DB,
+    },
+    not_in_image_db: NOT_IN_IMAGE_DB,
+    destination: Destination {
+        undeclared_db: UNDECLARED_DB,
+        declared_db: DECLARED_DB,
+        neighbour_db: NEIGHBOUR_DB,
+    },
+    granted_db: 0,
+};
+
+const WORDS: Words = Words {
+    expected: "no chat",
+    summary: "A container speaks IRC with a far end that nobody has declared.",
+    low_if: &[],
+};
+
+fn concerns(flow: &Flow) -> bool {
+    errands::speaks(flow, is_meant)
+}
+
+fn is_meant(protocol: Protocol) -> bool {
+    protocol.name() == "irc"
+}
+
+fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Finding> {
+    errands::finding(&STRATEGY, session, is_meant, context, &WORTH, &WORDS)
+}

@@ -1,0 +1,211 @@
+//! Who types and who echoes, where nothing can be read: encrypted and binary conversations.
+//!
+//! A person at a shell sends packets the size of a key, at a person's pace, and the other side
+//! answers each of them within milliseconds with a packet of about that size; after the last key of
+//! a line comes what the command prints. Encryption hides none of this.
+//! Whoever sends whole lines is told by thinking before each and by answers of all sizes.
+
+use observation::{Burst, Side, Time};
+use serde::{Deserialize, Serialize};
+
+/// A key with all that TLS, SSH and a tunnel around them add to it.
+const KEY_BYTES_MAX: u64 = 160;
+/// A machine that sends small packets in a row needs less time for the next one.
+const KEY_PAUSE_MS_MIN: u64 = 25;
+/// A person who types on does not pause longer within a line.
+const KEY_PAUSE_MS_MAX: u64 = 2_000;
+/// An echo comes at a machine's speed and a round trip.
+const ECHO_MS_MAX: u64 = 150;
+/// An echo is as long as what it echoes, give or take an escape sequence. Of two programs that
+/// exchange small messages at such a pace hardly any do so in messages of one length.
+const ECHO_BYTES_DIFFERENCE_MAX: u64 = 8;
+/// Fewer echoed keys are no line.
+const LINE_KEY_COUNT_MIN: u32 = 2;
+/// So many echoed keys and lines are somebody at a keyboard.
+const KEY_COUNT_MIN: u32 = 8;
+const LINE_COUNT_MIN: u32 = 2;
+/// Keys that the other side types meanwhile: one in so many may be chance.
+const KEYS_PER_OTHER_MIN: u32 = 4;
+
+/// A command is no longer than this.
+const COMMAND_BYTES_MAX: u64 = 256;
+/// Whoever breaks a silence of this length has thought.
+const THOUGHT_MS_MIN: u64 = 1_000;
+/// An answer that comes within this time was given by a machine.
+const ANSWER_MS_MAX: u64 = 300;
+/// So many commands are a session.
+const COMMAND_COUNT_MIN: u32 = 4;
+/// What commands print is of all sizes; what a client asks for again and again is not. The longest
+/// answer has to be so many times as long as the shortest.
+const ANSWER_TIMES_MIN: u64 = 8;
+/// People think for as long as they like; a server that takes its time takes much the same.
+const THOUGHT_TIMES_MIN: u64 = 3;
+/// Bursts that belong to a handshake and tell nothing of what follows.
+const HANDSHAKE_BURST_COUNT: u32 = 4;
+
+const _: () = assert!(KEY_PAUSE_MS_MIN < KEY_PAUSE_MS_MAX);
+const _: () = assert!(KEY_PAUSE_MS_MAX > ECHO_MS_MAX);
+
+/// Which side has the keyboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Reversal {
+    /// Nothing shows that the far end commands.
+    None,
+    /// The far end breaks silences with short messages and gets answers of all sizes at once.
+    Leads,
+    /// The far end types, and the near side echoes.
+    Types,
+}
+
+/// What one side does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Hands {
+    keys: u32,
+    /// Echoed keys since the last line.
+    run: u32,
+    lines: u32,
+    commands: u32,
+}
+
+/// A burst that waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Spoken {
+    side: Side,
+    end: Time,
+    bytes: u64,
+    pause_ms: u64,
+    is_key: Is,
+    is_command: Is,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Is {
+    Not,
+    Likely,
+}
+
+/// Typing statistics of one flow. Constant size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Typing {
+    originator: Hands,
+    responder: Hands,
+    last: Option<Spoken>,
+    burst_count: u32,
+    /// How long the answers to the responder's commands were, in bytes.
+    answers: Extent,
+    /// How long it thought before each, in milliseconds.
+    thoughts: Extent,
+}
+
+/// The least and the most of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Extent {
+    least: u64,
+    most: u64,
+}
+
+impl Typing {
+    /// Takes the next burst in.
+    pub(crate) fn observe(&mut self, burst: &Burst<'_>) {
+        self.burst_count = self.burst_count.saturating_add(1);
+        if self.burst_count <= HANDSHAKE_BURST_COUNT {
+            return;
+        }
+        let last = self.last.filter(|last| last.side != burst.side);
+        let since = last.map_or(burst.pause_before, |last| burst.start.since(last.end));
+        let pause_ms = since.as_millis();
+        let is_small = burst.bytes <= KEY_BYTES_MAX && burst.segments == 1;
+        let answers_key = last.filter(|last| last.is_key == Is::Likely && pause_ms <= ECHO_MS_MAX);
+        let answers_command =
+            last.filter(|last| last.is_command == Is::Likely && pause_ms <= ANSWER_MS_MAX);
+        if let Some(key) = answers_key {
+            let is_echo = burst.bytes.abs_diff(key.bytes) <= ECHO_BYTES_DIFFERENCE_MAX;
+            match (is_small, is_echo) {
+                (true, true) => self.hands(key.side).echoed(),
+                (true, false) => {}
+                (false, _) => self.hands(key.side).ran_a_line(),
+            }
+        }
+        if let Some(command) = answers_command {
+            let hands = self.hands(command.side);
+            hands.commands = hands.commands.saturating_add(1);
+            if command.side == Side::Responder {
+                self.answers.note(burst.bytes);
+                self.thoughts.note(command.pause_ms);
+            }
+        }
+        let likely = |likely: bool| if likely { Is::Likely } else { Is::Not };
+        let is_reply = answers_key.is_some() || answers_command.is_some();
+        let run = self.hands(burst.side).run;
+        let at_a_persons_pace =
+            pause_ms >= KEY_PAUSE_MS_MIN && (run == 0 || pause_ms <= KEY_PAUSE_MS_MAX);
+        let has_thought = pause_ms >= THOUGHT_MS_MIN;
+        self.last = Some(Spoken {
+            side: burst.side,
+            end: burst.end,
+            bytes: burst.bytes,
+            pause_ms,
+            is_key: likely(is_small && !is_reply && at_a_persons_pace),
+            is_command: likely(!is_reply && has_thought && burst.bytes <= COMMAND_BYTES_MAX),
+        });
+    }
+
+    fn hands(&mut self, side: Side) -> &mut Hands {
+        match side {
+            Side::Originator => &mut self.originator,
+            Side::Responder => &mut self.responder,
+        }
+    }
+
+    /// Whether the side that was called has the keyboard.
+    pub(crate) fn reversal(&self) -> Reversal {
+        let (caller, called) = (&self.originator, &self.responder);
+        if called.lines >= LINE_COUNT_MIN
+            && called.keys >= KEY_COUNT_MIN
+            && called.keys >= caller.keys.saturating_mul(KEYS_PER_OTHER_MIN)
+        {
+            return Reversal::Types;
+        }
+        let leads = called.commands >= COMMAND_COUNT_MIN
+            && called.commands > caller.commands.saturating_mul(2);
+        let at_will =
+            self.answers.varies(ANSWER_TIMES_MIN) && self.thoughts.varies(THOUGHT_TIMES_MIN);
+        if leads && at_will { Reversal::Leads } else { Reversal::None }
+    }
+
+    /// Commands that were given there, each after a silence.
+    pub(crate) const fn commands(&self) -> u32 {
+        self.responder.commands
+    }
+
+    /// Keys that were typed there.
+    pub(crate) const fn keys(&self) -> u32 {
+        self.responder.keys
+    }
+}
+
+impl Hands {
+    fn echoed(&mut self) {
+        self.keys = self.keys.saturating_add(1);
+        self.run = self.run.saturating_add(1);
+    }
+
+    /// The last key was answered with what the whole line printed.
+    fn ran_a_line(&mut self) {
+        if self.run >= LINE_KEY_COUNT_MIN {
+            self.lines = self.lines.saturating_add(1);
+        }
+        self.run = 0;
+    }
+}
+
+impl Extent {
+    fn note(&mut self, value: u64) {
+        self.least = if self.least == 0 { value } else { self.least.min(value) };
+        self.most = self.most.max(value);
+    }
+
+    const fn varies(&self, times: u64) -> bool {
+        self.least > 0 && self.most >= self.least.saturating_mul(times)
+    }
+}
