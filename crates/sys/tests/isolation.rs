@@ -129,7 +129,8 @@ fn whoever_rules_inside_cannot_undo_a_device_cut() {
     }
     assert!(!sandbox.ping() && !sandbox.arping());
     host.remove(CutKind::Device, &cut).unwrap();
-    assert!(sandbox.ping());
+    // The kernel remembers for a moment that the neighbour did not answer.
+    assert!((0..5).any(|_| sandbox.ping()));
 }
 
 #[test]

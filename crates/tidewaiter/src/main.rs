@@ -6,13 +6,16 @@
 mod ads;
 mod commands;
 mod evidence;
+mod intel;
 mod pipeline;
 mod progress;
 mod record;
 mod responders;
+mod rules;
 mod sinks;
 mod sources;
 mod store;
+mod suppressions;
 mod timestamp;
 mod validate;
 

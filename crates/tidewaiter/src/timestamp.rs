@@ -31,6 +31,40 @@ fn written(time: Time, separator: char) -> String {
     format!("{year:04}-{month:02}-{day:02}{separator}{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
+/// Reads what [`rfc3339`] writes, and a date alone (its first instant); only UTC.
+pub(crate) fn parsed(text: &str) -> Option<Time> {
+    let (date, clock) = text.trim().split_once(['T', ' ']).unwrap_or((text.trim(), "00:00:00Z"));
+    let number = |part: &str, digits: usize| -> Option<u64> {
+        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { part.parse().ok() } else { None }
+    };
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let clock = clock.strip_suffix('Z')?;
+    let (clock, millis) = clock.split_once('.').unwrap_or((clock, "000"));
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
+    let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+    let days = days_from_civil(year, month, day)?;
+    if civil_date(days) != (year, month, day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = (hour * 60 + minute) * 60 + second;
+    let millis = days * MILLIS_PER_DAY + seconds * 1000 + number(millis, 3)?;
+    millis.checked_mul(1_000_000).map(Time)
+}
+
+/// The other way round; a month or day that does not exist gives some other day.
+fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
+    let year = if month <= 2 { year.checked_sub(1)? } else { year };
+    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * month_from_march + 2) / 5 + day.checked_sub(1)?;
+    let year_of_era = year % 400;
+    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (year / 400 * 146_097 + of_era).checked_sub(719_468)
+}
+
 /// Days since 1970-01-01 as year, month and day of the Gregorian calendar, by counting in years
 /// that start in March, so that the leap day is a year's last.
 /// Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
@@ -56,6 +90,23 @@ mod tests {
 
     #[test]
     fn the_epoch_a_leap_day_and_the_end_of_time() {
+        for text in
+            ["1970-01-01T00:00:00.000Z", "2024-02-29T23:59:59.123Z", "2100-03-01T00:00:00.000Z"]
+        {
+            assert_eq!(parsed(text).map(rfc3339).as_deref(), Some(text));
+        }
+        assert_eq!(parsed("2026-12-13").map(rfc3339).unwrap(), "2026-12-13T00:00:00.000Z");
+        for wrong in [
+            "",
+            "2026-02-30",
+            "2026-1-1",
+            "1969-12-31",
+            "2026-01-01T25:00:00Z",
+            "2026-01-01T00:00:00+01:00",
+            "soon",
+        ] {
+            assert_eq!(parsed(wrong), None, "{wrong}");
+        }
         assert_eq!(rfc3339(Time(0)), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(Time(1_709_164_800_123_999_999)), "2024-02-29T00:00:00.123Z");
         assert_eq!(rfc3339(Time(1_709_251_199_999_000_000)), "2024-02-29T23:59:59.999Z");

@@ -14,17 +14,21 @@
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Whether all of these capabilities (by number) are effective. Where one is missing, the test says
-/// so, and fails under `CI=true`, because a live test that did not run proves nothing.
+/// Whether live tests are wanted (`TIDEWAITER_LIVE=1`, which `cargo xtask test --live` sets once it
+/// has installed what they need) and all of these capabilities (by number) are effective. Otherwise
+/// the test says so, and fails under `CI=true`: a live test that did not run proves nothing.
 pub fn may(test: &str, capabilities: &[(u32, &str)]) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
     let mask = u64::from_str_radix(line.trim(), 16).unwrap();
-    let missing: Vec<_> = capabilities
+    let mut missing: Vec<_> = capabilities
         .iter()
         .filter(|(bit, _)| mask >> bit & 1 == 0)
         .map(|(_, name)| *name)
         .collect();
+    if std::env::var("TIDEWAITER_LIVE").as_deref() != Ok("1") {
+        missing.push("TIDEWAITER_LIVE=1 and busybox, iproute2, socat (`cargo xtask test --live`)");
+    }
     if missing.is_empty() {
         return true;
     }

@@ -1,15 +1,16 @@
 //! `alerts`: what was found, and what people said about it.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use engine::{Alert, Level};
+use observation::Time;
 
 use super::Outcome;
 use crate::sinks::{Commands, Format, Occasion, Sink, defanged, defanged_address, escaped};
 use crate::store::{Closing, Filter, Found, Standing, Store, StoreChoice, StoredAlert, Verdict};
+use crate::suppressions::Suppressions;
 use crate::timestamp;
 
 /// List, show and close alerts.
@@ -20,6 +21,7 @@ Examples:
   tidewaiter alerts                                  the newest first
   tidewaiter alerts --peer 198.51.100.10             who else went there?
   tidewaiter alerts list --level high --format ndjson
+  tidewaiter alerts --suppressed                     what a suppression hides
   tidewaiter alerts show 01JD8T6V3M
   tidewaiter alerts close 01JD8T6V3M --verdict benign --note 'the backup job, agreed with ops'")]
 pub(crate) struct Arguments {
@@ -50,6 +52,9 @@ struct List {
     /// Only alerts that nobody has closed.
     #[arg(long)]
     open: bool,
+    /// Only alerts that a suppression hides; else the table leaves them out and counts them.
+    #[arg(long)]
+    suppressed: bool,
     /// At most so many.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u32,
@@ -139,7 +144,18 @@ fn list(arguments: &List) -> anyhow::Result<Outcome> {
         standing: if arguments.open { Standing::Open } else { Standing::All },
         count_max: arguments.limit,
     };
-    let found = store.alerts(&filter)?;
+    let suppressions = Suppressions::of(Some(store.folder()), None)?;
+    let now = timestamp::now();
+    let mut hidden_count = 0_u64;
+    let found = store.alerts(&filter, |stored| {
+        let is_hidden = hidden_by(stored, &suppressions, now).is_some();
+        hidden_count += u64::from(is_hidden);
+        match (arguments.suppressed, is_hidden) {
+            (true, is_hidden) => is_hidden,
+            (false, true) => arguments.format != Format::Table,
+            (false, false) => true,
+        }
+    })?;
     if arguments.format == Format::Table {
         let mut out = io::stdout().lock();
         for stored in &found {
@@ -149,20 +165,35 @@ fn list(arguments: &List) -> anyhow::Result<Outcome> {
         if found.is_empty() {
             eprintln!("no such alert in {}", escaped(&store.folder().display().to_string()));
         }
+        if hidden_count > 0 {
+            eprintln!("suppressed {hidden_count}");
+        }
         return Ok(Outcome::Done);
     }
     let mut sink = Sink::stdout(arguments.format, Level::Info, arguments.store.commands());
     for stored in &found {
-        sink.show(&stored.alert, occasion(stored))?;
+        let hidden = hidden_by(stored, &suppressions, now);
+        sink.show(&stored.alert, occasion(stored), hidden.as_deref())?;
     }
     Ok(Outcome::Done)
+}
+
+/// The id of what hides an alert: what hid it while it happened, or what has come since.
+fn hidden_by(stored: &StoredAlert, suppressions: &Suppressions, now: Time) -> Option<String> {
+    let acting = || suppressions.of_alert(&stored.alert, now);
+    stored.suppressed_by.clone().or_else(|| acting().map(|suppression| suppression.id.clone()))
 }
 
 fn show(arguments: &Show) -> anyhow::Result<Outcome> {
     let store = arguments.store.open()?;
     let stored = find(&store, &arguments.alert)?;
+    let suppressions = Suppressions::of(Some(store.folder()), None)?;
+    let hidden = hidden_by(&stored, &suppressions, timestamp::now());
     let mut sink = Sink::stdout(arguments.format, Level::Info, arguments.store.commands());
-    sink.show(&stored.alert, occasion(&stored))?;
+    sink.show(&stored.alert, occasion(&stored), hidden.as_deref())?;
+    if let (Format::Table, Some(id)) = (arguments.format, &hidden) {
+        println!("suppressed by {}; `tidewaiter suppress --list` says why", escaped(id));
+    }
     if let (Format::Table, Some(closing)) = (arguments.format, &stored.closing) {
         println!("{}", closing_line(closing));
     }
@@ -195,7 +226,7 @@ fn occasion(stored: &StoredAlert) -> Occasion {
 }
 
 /// One line of the list: when, level, id, strategy, who, where to, verdict.
-fn line(stored: &StoredAlert) -> String {
+pub(super) fn line(stored: &StoredAlert) -> String {
     let alert = &stored.alert;
     format!(
         "{}  {:<8}  {}  {:<12}  {:<28}  {}{}",
@@ -237,8 +268,6 @@ fn far_end(alert: &Alert) -> String {
 impl StoreChoice {
     /// How commands must be written so that they find this store again.
     pub(crate) fn commands(&self) -> Commands {
-        // The commands must work from any folder.
-        let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or(folder.clone());
-        Commands { store: self.store.as_ref().map(absolute) }
+        self.store.as_deref().map_or(Commands::Default, Commands::of)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         );
     }
     let store = Store::open(&arguments.store.store.clone().map_or_else(demo_folder, Ok)?)?;
-    let commands = Commands { store: Some(store.folder().to_path_buf()) };
+    let commands = Commands::In(store.folder().to_path_buf());
     let sink = Sink::stdout(arguments.format, Level::Low, commands.clone());
     let mut attack = Judge::replaying(store, sink);
     let totals = replayed(recordings::HIT, &mut attack).context("replaying the attack")?;

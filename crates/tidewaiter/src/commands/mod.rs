@@ -10,7 +10,9 @@ mod evidence;
 mod explain;
 mod flows;
 mod respond;
+mod rules;
 mod scan;
+mod suppress;
 mod validate;
 mod watch;
 
@@ -72,9 +74,11 @@ enum Command {
     Demo(demo::Arguments),
     Flows(flows::Arguments),
     Alerts(alerts::Arguments),
+    Suppress(suppress::Arguments),
     Explain(explain::Arguments),
     Respond(respond::Arguments),
     Evidence(evidence::Arguments),
+    Rules(rules::Arguments),
     Coverage(coverage::Arguments),
     Ads(ads::Arguments),
     Validate(validate::Arguments),
@@ -90,8 +94,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Flows(arguments) => flows::run(arguments),
         Command::Alerts(arguments) => alerts::run(arguments),
+        Command::Suppress(arguments) => suppress::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Respond(arguments) => respond::run(arguments),
+        Command::Rules(arguments) => rules::run(arguments),
         Command::Evidence(arguments) => evidence::run(arguments),
         Command::Coverage(arguments) => coverage::run(arguments),
         Command::Ads(arguments) => ads::run(arguments),

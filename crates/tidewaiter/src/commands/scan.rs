@@ -8,14 +8,17 @@ use observation::SourceKind;
 
 use super::Outcome;
 use super::alerts::LevelChoice;
+use crate::intel::IntelChoice;
 use crate::pipeline::{FACT_BYTES_MAX, Facts, Judge, Merge, Rows, SortedFacts, Totals, replay};
 use crate::progress::Progress;
-use crate::sinks::{Format, Sink, escaped, escaped_whole};
+use crate::rules::RulesChoice;
+use crate::sinks::{Commands, Format, Sink, escaped, escaped_whole};
 use crate::sources::captures::Broken;
 use crate::sources::files::{Input, Named, expand};
 use crate::sources::logs::{Sorted, Witnesses, opened, read_containers, read_log, sort};
 use crate::sources::rows::RowFiles;
-use crate::store::StoreChoice;
+use crate::store::Store;
+use crate::suppressions::Suppressions;
 
 /// Judge captures and logs: files, folders, or what `watch --record` wrote.
 #[derive(Debug, clap::Args)]
@@ -24,6 +27,7 @@ Examples:
   tidewaiter scan capture.pcapng
   tidewaiter scan recording/                              packets, events, processes together
   tidewaiter scan --containers inspect.json capture.pcap  names from `docker inspect`
+  tidewaiter scan --intel feodo.csv --intel misp/ logs/   what somebody has seen attackers use
   tidewaiter scan --format ndjson --fail-on high logs/ > findings.ndjson
 
 What a file holds is told by its content, not by its name: pcap and pcapng, Docker events and
@@ -39,7 +43,7 @@ pub(crate) struct Arguments {
     /// How alerts are printed.
     #[arg(long, default_value = "table")]
     format: Format,
-    /// Print alerts from this level on; all are kept in the store.
+    /// Print alerts from this level on.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     level: LevelChoice,
     /// Exit with 3 when there is an alert at or above this level.
@@ -49,8 +53,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u8).range(1..=64))]
     lanes: u8,
+    /// Also honour the suppressions in this folder, beside those of `--store`.
+    #[arg(long, value_name = "DIR")]
+    suppressions: Option<PathBuf>,
     #[command(flatten)]
-    store: StoreChoice,
+    intel: IntelChoice,
+    #[command(flatten)]
+    rules: RulesChoice,
+    /// Keep the alerts in the store in this folder, so that `explain`, `alerts`, `suppress` and
+    /// `respond` find them, and honour its suppressions. Without it nothing is kept.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -61,8 +74,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         report(&sorted.broken, &sorted.unknown);
         bail!("nothing that was named is a capture or a log that this version reads");
     }
-    let sink = Sink::stdout(arguments.format, arguments.level.into(), arguments.store.commands());
-    let mut judge = Judge::replaying(arguments.store.open()?, sink);
+    let store = match &arguments.store {
+        Some(folder) => Store::open(folder)?,
+        None => Store::passing()?,
+    };
+    let commands = arguments.store.as_deref().map_or(Commands::Nowhere, Commands::of);
+    let sink = Sink::stdout(arguments.format, arguments.level.into(), commands);
+    let folder = arguments.store.as_deref();
+    let suppressions = Suppressions::of(folder, arguments.suppressions.as_deref())?;
+    let mut judge =
+        Judge::replaying(store, sink).honouring(suppressions).ruled_by(arguments.rules.read()?);
+    arguments.intel.teach(&mut judge)?;
     let input = Job {
         containers: arguments.containers.as_deref(),
         sorted: &sorted,
@@ -117,6 +139,7 @@ impl Job<'_> {
         totals.add_rows(&rows);
         totals.alerts = judge.finish()?;
         totals.forgotten("older names and flows forgotten", judge.tally().evicted_count);
+        totals.dropped("matches of rules without room", judge.rule_dropped_count());
         Ok(totals)
     }
 }

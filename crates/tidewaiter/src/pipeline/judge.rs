@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use engine::{Alert, AlertId, AlertUpdate, Engine, Level, Limits};
+use engine::{Alert, AlertId, AlertUpdate, Engine, Indicators, Level, Limits};
 use observation::{Observation, Time};
 
 use super::host_gate::HostGate;
 use super::replay::REPLAY_SEED;
 use super::totals::LevelCounts;
+use crate::rules::Rules;
 use crate::sinks::{Occasion, Sink};
 use crate::store::Store;
+use crate::suppressions::Suppressions;
+use crate::timestamp;
 
 /// When alerts are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,22 +33,66 @@ pub(crate) struct Judge {
     engine: Engine,
     store: Store,
     sink: Sink,
+    suppressions: Suppressions,
+    rules: Rules,
     showing: Showing,
     /// Updates of the current call.
     fresh: Vec<AlertUpdate>,
     /// Updates that wait for their commit.
     waiting: Vec<AlertUpdate>,
-    /// Every alert of this run that stands: when it opened and its level now.
+    /// Every alert of this run that stands.
     /// One small entry an alert; the engine's own limits bound how fast they come.
-    alerts: BTreeMap<AlertId, (Time, Level)>,
+    alerts: BTreeMap<AlertId, Standing>,
+}
+
+/// An alert of this run: when it opened, and how it stands now.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    opened_at: Time,
+    level: Level,
+    seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Openly,
+    Suppressed,
 }
 
 impl Judge {
     /// A judge that knows what this engine knows.
     pub(crate) fn resuming(engine: Engine, store: Store, sink: Sink, showing: Showing) -> Self {
         let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let gate = HostGate::default();
-        Self { gate, engine, store, sink, showing, fresh, waiting, alerts }
+        let (gate, suppressions) = (HostGate::default(), Suppressions::default());
+        let rules = Rules::default();
+        Self { gate, engine, store, sink, suppressions, rules, showing, fresh, waiting, alerts }
+    }
+
+    /// The same judge, which does not show what these suppressions hide.
+    pub(crate) fn honouring(self, mut suppressions: Suppressions) -> Self {
+        suppressions.speak(timestamp::now());
+        Self { suppressions, ..self }
+    }
+
+    /// The same judge, with rules of the user's own beside the strategies.
+    pub(crate) fn ruled_by(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Matches of rules that found no room among the alerts.
+    pub(crate) const fn rule_dropped_count(&self) -> u64 {
+        self.rules.dropped_count()
+    }
+
+    /// Replaces what the feed in this place said before.
+    pub(crate) fn learn(&mut self, place: usize, indicators: Indicators) {
+        self.engine.learn(place, indicators);
+    }
+
+    /// Somebody may have changed the suppressions, and some may have expired.
+    pub(crate) fn refresh_suppressions(&mut self, now: Time) {
+        self.suppressions.refresh();
+        self.suppressions.speak(now);
     }
 
     /// A judge of recorded input: the same every time, each alert shown once and in the end.
@@ -60,10 +107,11 @@ impl Judge {
         &mut self,
         observation: &Observation<'_>,
     ) -> anyhow::Result<&[AlertUpdate]> {
-        let (fresh, engine) = (&mut self.fresh, &mut self.engine);
+        let (fresh, engine, rules) = (&mut self.fresh, &mut self.engine, &mut self.rules);
         fresh.clear();
         self.gate.pass(observation, &mut |passed| {
             engine.observe(passed, &mut |update| fresh.push(update));
+            rules.look(passed, engine, &mut |update| fresh.push(update));
         });
         self.settle()?;
         Ok(&self.fresh)
@@ -83,6 +131,7 @@ impl Judge {
         let fresh = &mut self.fresh;
         fresh.clear();
         self.engine.finish(&mut |update| fresh.push(update));
+        self.rules.finish(&mut |update| fresh.push(update));
         self.settle()?;
         self.commit()?;
         if self.showing == Showing::AtTheEnd {
@@ -94,14 +143,19 @@ impl Judge {
     /// Alerts of this run by level.
     pub(crate) fn counts(&self) -> LevelCounts {
         let mut counts = LevelCounts::default();
-        self.alerts.values().for_each(|(_, level)| counts.add(*level));
+        for standing in self.alerts.values() {
+            match standing.seen {
+                Seen::Openly => counts.add(standing.level),
+                Seen::Suppressed => counts.add_suppressed(),
+            }
+        }
         counts
     }
 
     /// The alerts of this run, by the time at which they opened.
     pub(crate) fn alert_ids(&self) -> Vec<AlertId> {
         let mut order: Vec<_> =
-            self.alerts.iter().map(|(id, (opened_at, _))| (*opened_at, *id)).collect();
+            self.alerts.iter().map(|(id, standing)| (standing.opened_at, *id)).collect();
         order.sort_unstable();
         order.into_iter().map(|(_, id)| id).collect()
     }
@@ -126,12 +180,18 @@ impl Judge {
         if self.fresh.is_empty() {
             return Ok(());
         }
+        let now = timestamp::now();
         for update in &self.fresh {
             match update {
                 AlertUpdate::Opened(alert)
                 | AlertUpdate::Revised(alert)
                 | AlertUpdate::Adopted(alert, _) => {
-                    self.alerts.insert(alert.id, (alert.opened_at, alert.level));
+                    let seen = match self.suppressions.of_alert(alert, now) {
+                        Some(_) => Seen::Suppressed,
+                        None => Seen::Openly,
+                    };
+                    let (opened_at, level) = (alert.opened_at, alert.level);
+                    self.alerts.insert(alert.id, Standing { opened_at, level, seen });
                 }
                 // Merged into another one, or taken back: it no longer stands on its own.
                 AlertUpdate::Closed(id) => {
@@ -143,13 +203,18 @@ impl Judge {
             self.waiting.extend(self.fresh.iter().cloned());
             return if self.waiting.len() < COMMIT_UPDATE_COUNT { Ok(()) } else { self.commit() };
         }
-        self.store.save_alerts(&self.fresh)?;
+        let hidden = |alert: &Alert| hidden_by(&self.suppressions, alert, now);
+        self.store.save_alerts(&self.fresh, hidden)?;
         for update in &self.fresh {
             match (shown(update), update) {
-                (Some((alert, occasion)), _) => self.sink.show(alert, occasion)?,
+                (Some((alert, occasion)), _) => {
+                    let hidden = hidden_by(&self.suppressions, alert, now);
+                    self.sink.tell(alert, occasion, hidden.as_deref())?;
+                }
                 (None, AlertUpdate::Closed(id)) => {
                     if let Some(stored) = self.store.alert(*id)? {
-                        self.sink.show(&stored.alert, Occasion::Closed)?;
+                        let hidden = stored.suppressed_by.as_deref();
+                        self.sink.tell(&stored.alert, Occasion::Closed, hidden)?;
                     }
                 }
                 (None, _) => {}
@@ -162,7 +227,9 @@ impl Judge {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        self.store.save_alerts(&self.waiting)?;
+        let now = timestamp::now();
+        let hidden = |alert: &Alert| hidden_by(&self.suppressions, alert, now);
+        self.store.save_alerts(&self.waiting, hidden)?;
         self.waiting.clear();
         Ok(())
     }
@@ -170,10 +237,15 @@ impl Judge {
     fn show_all(&mut self) -> anyhow::Result<()> {
         for id in self.alert_ids() {
             let stored = self.store.alert(id)?.context("an alert vanished from the store")?;
-            self.sink.show(&stored.alert, Occasion::Opened)?;
+            let hidden = stored.suppressed_by.as_deref();
+            self.sink.tell(&stored.alert, Occasion::Opened, hidden)?;
         }
         Ok(())
     }
+}
+
+fn hidden_by(suppressions: &Suppressions, alert: &Alert, now: Time) -> Option<String> {
+    suppressions.of_alert(alert, now).map(|suppression| suppression.id.clone())
 }
 
 fn shown(update: &AlertUpdate) -> Option<(&Alert, Occasion)> {

@@ -49,6 +49,7 @@ impl Totals {
         totals.dropped("flows evicted", tally.flows_evicted);
         totals.dropped("fragments", tally.fragments_dropped);
         totals.dropped("segments", tally.segments_dropped);
+        totals.dropped("flows no longer followed", tally.followers_given_up);
         totals
     }
 
@@ -120,34 +121,49 @@ impl Totals {
 
 /// How many alerts there are of each level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LevelCounts([u64; 5]);
+pub(crate) struct LevelCounts {
+    by_level: [u64; 5],
+    suppressed_count: u64,
+}
 
 const LEVELS: [Level; 5] = [Level::Info, Level::Low, Level::Medium, Level::High, Level::Critical];
 
 impl LevelCounts {
     /// Counts one more.
     pub(crate) fn add(&mut self, level: Level) {
-        for (count, known) in self.0.iter_mut().zip(LEVELS) {
+        for (count, known) in self.by_level.iter_mut().zip(LEVELS) {
             *count += u64::from(known == level);
         }
     }
 
+    /// Counts one more that a suppression hides: of no level.
+    pub(crate) fn add_suppressed(&mut self) {
+        self.suppressed_count += 1;
+    }
+
     /// How many are at or above `level`.
     pub(crate) fn at_or_above(&self, level: Level) -> u64 {
-        LEVELS.into_iter().zip(self.0).filter(|(known, _)| *known >= level).map(|(_, n)| n).sum()
+        let counts = LEVELS.into_iter().zip(self.by_level);
+        counts.filter(|(known, _)| *known >= level).map(|(_, count)| count).sum()
     }
 }
 
 impl fmt::Display for LevelCounts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for (level, count) in LEVELS.into_iter().zip(self.0).rev() {
+        for (level, count) in LEVELS.into_iter().zip(self.by_level).rev() {
             if count > 0 {
                 write!(out, "{separator}{count} {}", level.name())?;
                 separator = ", ";
             }
         }
-        if separator.is_empty() { out.write_str("none") } else { Ok(()) }
+        if separator.is_empty() {
+            out.write_str("none")?;
+        }
+        match self.suppressed_count {
+            0 => Ok(()),
+            count => write!(out, ", suppressed {count}"),
+        }
     }
 }
 
@@ -169,5 +185,8 @@ mod tests {
         assert_eq!(counts.to_string(), "1 High, 2 Low");
         assert_eq!(counts.at_or_above(Level::Medium), 1);
         assert_eq!(counts.at_or_above(Level::Critical), 0);
+        counts.add_suppressed();
+        assert_eq!(counts.to_string(), "1 High, 2 Low, suppressed 1");
+        assert_eq!(counts.at_or_above(Level::Info), 3);
     }
 }

@@ -135,7 +135,28 @@ const fn proto(transport: Transport) -> &'static [u8] {
         Transport::Tcp => b"tcp",
         Transport::Udp => b"udp",
         Transport::Icmp => b"icmp",
-        Transport::Other(_) => b"unknown_transport",
+        Transport::Other(number) => keyword(number),
+    }
+}
+
+/// IANA's keyword of a protocol that has a number alone; Zeek names none of them, and gives the
+/// number elsewhere as well.
+const fn keyword(number: u8) -> &'static [u8] {
+    match number {
+        2 => b"igmp",
+        33 => b"dccp",
+        41 => b"ipv6",
+        47 => b"gre",
+        50 => b"esp",
+        51 => b"ah",
+        88 => b"eigrp",
+        89 => b"ospf",
+        103 => b"pim",
+        112 => b"vrrp",
+        115 => b"l2tp",
+        132 => b"sctp",
+        136 => b"udplite",
+        _ => b"unknown_transport",
     }
 }
 
@@ -260,6 +281,16 @@ mod tests {
     }
 
     /// What the reader of Zeek's logs makes of our own record.
+    #[test]
+    fn what_has_a_number_alone_is_named_beside_it() {
+        let mut flow = flow();
+        flow.key.transport = Transport::Other(50);
+        let record = read(&flow);
+        assert_eq!((&record["proto"], &record["ip_proto"]), (&"esp".into(), &50.into()));
+        flow.key.transport = Transport::Other(253);
+        assert_eq!(read(&flow)["proto"], "unknown_transport");
+    }
+
     fn read_back(flow: &FlowClosed<'_>) -> FlowClosed<'static> {
         let mut out = Vec::new();
         write_conn(&mut out, flow);

@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
-use engine::{Alert, ContainerView, Counted, Evidence, FlowView, ProcessView, Status, Subject};
+use engine::{
+    Alert, ContainerView, Counted, Evidence, FlowView, PeerRole, ProcessView, Status, Subject,
+};
 use observation::{Endpoint, Side};
 use serde_json::{Value, json};
 
@@ -34,11 +36,16 @@ pub(super) fn ascii(value: &Value) -> String {
 }
 
 /// The alert as one JSON object.
-pub(super) fn object(alert: &Alert) -> Value {
+pub(super) fn object(alert: &Alert, suppressed_by: Option<&str>) -> Value {
     json!({
         "id": alert.id.to_string(),
         "revision": alert.revision,
-        "status": match alert.status { Status::New => "new", Status::Closed => "closed" },
+        "status": match (alert.status, suppressed_by) {
+            (_, Some(_)) => "suppressed",
+            (Status::New, None) => "new",
+            (Status::Closed, None) => "closed",
+        },
+        "suppressed_by": suppressed_by,
         "level": alert.level.name(),
         "strategy": alert.strategy,
         "techniques": alert.techniques,
@@ -52,6 +59,10 @@ pub(super) fn object(alert: &Alert) -> Value {
             "address": alert.peer.endpoint.map(|endpoint| endpoint.address),
             "port": alert.peer.endpoint.map(|endpoint| endpoint.port),
             "transport": words::transport(alert.peer.transport),
+            "role": match alert.peer.role {
+                PeerRole::Called => "called",
+                PeerRole::Caller => "caller",
+            },
             "names": alert.peer.names.iter().map(|name| json!({
                 "name": name.name,
                 "asked_before_ms": name.asked_before.map(observation::Span::as_millis),
@@ -129,6 +140,7 @@ fn container(container: &ContainerView) -> Value {
         "image_id": container.image_id.map(|id| format!("sha256:{}", words::hex(&id.0))),
         "registry_digests": container.registry_digests,
         "command": container.command,
+        "workload": container.workload,
         "privilege": container.privilege,
         "network": container.network,
         "state": words::container_state(container.state),
@@ -194,7 +206,7 @@ mod tests {
     #[test]
     fn a_hostile_name_stays_one_string_on_one_ascii_line() {
         let hostile = "x\n\",\"level\":\"Info\x1b[2J\u{202e}\u{1f600}";
-        let line = ascii(&object(&alert_named(hostile)));
+        let line = ascii(&object(&alert_named(hostile), None));
         assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
         let read: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["level"], "High");

@@ -23,7 +23,10 @@ pub(crate) use escape::{defanged, defanged_address, escaped, escaped_whole};
 pub(crate) use next::Commands;
 pub(crate) use table::alert_table;
 use table::revision_line;
-pub(crate) use words::family as family_name;
+pub(crate) use words::{
+    conn_state as conn_state_name, family as family_name, hex as hexadecimal,
+    transport as transport_name,
+};
 
 /// How alerts are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -67,15 +70,36 @@ impl Sink {
         Self { format, level_min, commands, seen: BTreeMap::new(), out }
     }
 
-    /// Shows one alert, completely and at once.
-    pub(crate) fn show(&mut self, alert: &Alert, occasion: Occasion) -> io::Result<()> {
+    /// Tells of an alert, unless a suppression hides it and the reader is a person: programs are
+    /// told, and that it is suppressed.
+    pub(crate) fn tell(
+        &mut self,
+        alert: &Alert,
+        occasion: Occasion,
+        suppressed_by: Option<&str>,
+    ) -> io::Result<()> {
+        match (self.format, suppressed_by) {
+            (Format::Table, Some(_)) => Ok(()),
+            _ => self.show(alert, occasion, suppressed_by),
+        }
+    }
+
+    /// Shows one alert, completely and at once; `suppressed_by` is the id of what hides it.
+    pub(crate) fn show(
+        &mut self,
+        alert: &Alert,
+        occasion: Occasion,
+        suppressed_by: Option<&str>,
+    ) -> io::Result<()> {
         if alert.level < self.level_min {
             return Ok(());
         }
         let text = match self.format {
             Format::Table => self.table(alert, occasion),
-            Format::Ndjson => json::ascii(&ocsf::detection_finding(alert, occasion)) + "\n",
-            Format::Json => json::ascii(&json::object(alert)) + "\n",
+            Format::Ndjson => {
+                json::ascii(&ocsf::detection_finding(alert, occasion, suppressed_by)) + "\n"
+            }
+            Format::Json => json::ascii(&json::object(alert, suppressed_by)) + "\n",
         };
         self.out.write_all(text.as_bytes())?;
         self.out.flush()

@@ -1,17 +1,23 @@
 //! What to do next: only commands that exist, with this case's real ids in them.
 
-use std::path::PathBuf;
+use std::iter;
+use std::path::{self, Path, PathBuf};
 
-use engine::{Alert, Level};
+use engine::{Alert, Level, PeerRole};
 
 use super::escape::{escaped, shell_word};
 use super::table::is_gone;
 
 /// How the commands of this run must be written so that they find the same store.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Commands {
+pub(crate) enum Commands {
+    /// The default store needs no words.
+    #[default]
+    Default,
     /// The store that was chosen on the command line.
-    pub(crate) store: Option<PathBuf>,
+    In(PathBuf),
+    /// Nothing was kept, so no command finds it.
+    Nowhere,
 }
 
 /// One next step.
@@ -25,6 +31,9 @@ pub(crate) struct Step {
 
 /// The steps for this alert, in the order in which they are done.
 pub(crate) fn next_steps(alert: &Alert, commands: &Commands) -> Vec<Step> {
+    if matches!(commands, Commands::Nowhere) {
+        return iter::once(keep_it()).chain(person_to_ask(alert)).collect();
+    }
     let id = short_id(alert);
     let mut steps =
         vec![commands.step(&["explain", &id], "each reason, and the strategy's own document")];
@@ -34,7 +43,11 @@ pub(crate) fn next_steps(alert: &Alert, commands: &Commands) -> Vec<Step> {
     }
     if let Some(endpoint) = alert.peer.endpoint {
         let address = endpoint.address.to_string();
-        steps.push(commands.step(&["alerts", "--peer", &address], "who else went there?"));
+        let why = match alert.peer.role {
+            PeerRole::Called => "who else went there?",
+            PeerRole::Caller => "whom else did it have to do with?",
+        };
+        steps.push(commands.step(&["alerts", "--peer", &address], why));
     } else if let Some(name) = alert.peer.names.first() {
         steps.push(commands.step(&["alerts", "--peer", &name.name], "who else asked for it?"));
     }
@@ -44,7 +57,17 @@ pub(crate) fn next_steps(alert: &Alert, commands: &Commands) -> Vec<Step> {
             ["alerts", "close", &id, "--verdict", "benign", "--note", "why it is permitted"];
         steps.push(commands.step(&close, "or true-positive, false-positive: record the verdict"));
     }
+    if alert.level >= Level::Low && alert.peer.endpoint.is_some() {
+        let suppress = ["suppress", &id, "--reason", "why it is permitted"];
+        steps.push(commands.step(&suppress, "what hiding its like for two weeks would hide"));
+    }
     steps
+}
+
+/// A run without a store is over with its output.
+fn keep_it() -> Step {
+    let text = "the same scan with --store DIR keeps its alerts".to_owned();
+    Step { text, why: "to explain, answer, suppress and close them".to_owned() }
 }
 
 /// When the container is gone, what is left is whoever started it, and the image.
@@ -66,10 +89,15 @@ pub(crate) fn short_id(alert: &Alert) -> String {
 }
 
 impl Commands {
+    /// For the store in this folder; they work from any other.
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self::In(path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf()))
+    }
+
     fn step(&self, words: &[&str], why: &str) -> Step {
         let mut words: Vec<String> =
-            std::iter::once(&"tidewaiter").chain(words).map(ToString::to_string).collect();
-        if let Some(store) = &self.store {
+            iter::once(&"tidewaiter").chain(words).map(ToString::to_string).collect();
+        if let Self::In(store) = self {
             words.extend(["--store".to_owned(), store.display().to_string()]);
         }
         let quoted: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
@@ -86,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_command_is_one_that_we_have() {
-        let commands = Commands { store: Some(PathBuf::from("/tmp/a store/x")) };
+        let commands = Commands::In(PathBuf::from("/tmp/a store/x"));
         let mut without_address = alert_named("c2.example.com");
         without_address.peer.endpoint = None;
         for alert in [alert_named("c2.example.com"), without_address, alert_named("$(id); x")] {

@@ -1,7 +1,9 @@
 //! OCSF 1.8, Detection Finding (class 2004): <https://schema.ocsf.io/1.8.0/classes/detection_finding>.
 
-use engine::{Actor, Alert, ContainerView, FlowView, Level, ProcessView, Status, Subject};
-use observation::{Endpoint, IpAddress, Transport};
+use engine::{
+    Actor, Alert, ContainerView, FlowView, Level, Peer, PeerRole, ProcessView, Status, Subject,
+};
+use observation::{Endpoint, IpAddress};
 use serde_json::{Map, Value, json};
 
 use super::{Occasion, attack, json as plain, words};
@@ -10,15 +12,20 @@ const SCHEMA_VERSION: &str = "1.8.0";
 const CLASS_UID: u32 = 2004;
 
 /// The alert as one OCSF event.
-pub(super) fn detection_finding(alert: &Alert, occasion: Occasion) -> Value {
+pub(super) fn detection_finding(
+    alert: &Alert,
+    occasion: Occasion,
+    suppressed_by: Option<&str>,
+) -> Value {
     let (activity_id, activity_name) = match occasion {
         Occasion::Opened => (1, "Create"),
         Occasion::Revised => (2, "Update"),
         Occasion::Closed => (3, "Close"),
     };
-    let (status_id, status) = match (occasion, alert.status) {
-        (Occasion::Closed, _) | (_, Status::Closed) => (4, "Resolved"),
-        (_, Status::New) => (1, "New"),
+    let (status_id, status) = match (occasion, alert.status, suppressed_by) {
+        (_, _, Some(_)) => (3, "Suppressed"),
+        (Occasion::Closed, _, None) | (_, Status::Closed, None) => (4, "Resolved"),
+        (_, Status::New, None) => (1, "New"),
     };
     let time = match occasion {
         Occasion::Opened => alert.opened_at,
@@ -64,6 +71,7 @@ pub(super) fn detection_finding(alert: &Alert, occasion: Occasion) -> Value {
             "prevalence": plain::prevalence(alert),
             "subject_count": alert.subject_count,
             "revision": alert.revision,
+            "suppressed_by": suppressed_by,
         } },
     })
 }
@@ -125,9 +133,14 @@ fn evidence(subject: &Subject, alert: &Alert) -> Value {
     put("container", subject.container.as_ref().map(container));
     put("process", subject.process.as_ref().map(process));
     put("actor", subject.started_by.as_ref().map(actor));
-    put("src_endpoint", source(subject, flow));
-    put("dst_endpoint", destination(alert));
-    put("connection_info", Some(connection_info(flow, alert.peer.transport)));
+    let (own, peer) = (source(subject, flow), destination(alert));
+    let (from, to) = match alert.peer.role {
+        PeerRole::Called => (own, peer),
+        PeerRole::Caller => (peer, own),
+    };
+    put("src_endpoint", from);
+    put("dst_endpoint", to);
+    put("connection_info", Some(connection_info(flow, &alert.peer)));
     put(
         "data",
         flow.map(|flow| {
@@ -215,12 +228,16 @@ fn endpoint(address: IpAddress, port: Option<u16>, domain: Option<&str>) -> Valu
     Value::Object(object)
 }
 
-fn connection_info(flow: Option<&FlowView>, transport: Transport) -> Value {
+fn connection_info(flow: Option<&FlowView>, peer: &Peer) -> Value {
+    let (direction_id, direction) = match peer.role {
+        PeerRole::Called => (2, "Outbound"),
+        PeerRole::Caller => (1, "Inbound"),
+    };
     let mut object = json!({
-        "protocol_name": words::transport(transport),
-        "protocol_num": words::protocol_number(transport),
-        "direction_id": 2,
-        "direction": "Outbound",
+        "protocol_name": words::transport(peer.transport),
+        "protocol_num": words::protocol_number(peer.transport),
+        "direction_id": direction_id,
+        "direction": direction,
     });
     if let (Some(flow), Some(object)) = (flow, object.as_object_mut()) {
         object.insert("community_uid".to_owned(), json!(flow.community_id));
@@ -233,11 +250,20 @@ fn observables(alert: &Alert) -> Value {
     let mut put = |name: &str, type_id: u8, kind: &str, value: String| {
         list.push(json!({ "name": name, "type_id": type_id, "type": kind, "value": value }));
     };
+    let end = match alert.peer.role {
+        PeerRole::Called => "dst",
+        PeerRole::Caller => "src",
+    };
     if let Some(endpoint) = alert.peer.endpoint {
-        put("evidences[].dst_endpoint.ip", 2, "IP Address", endpoint.address.to_string());
+        put(
+            &format!("evidences[].{end}_endpoint.ip"),
+            2,
+            "IP Address",
+            endpoint.address.to_string(),
+        );
     }
     for name in &alert.peer.names {
-        put("evidences[].dst_endpoint.domain", 1, "Hostname", name.name.clone());
+        put(&format!("evidences[].{end}_endpoint.domain"), 1, "Hostname", name.name.clone());
     }
     for subject in &alert.subjects {
         if let Some(container) = &subject.container {
@@ -275,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_briefs_case_is_a_detection_finding() {
-        let event = detection_finding(&alert_named("c2.example.com"), Occasion::Opened);
+        let event = detection_finding(&alert_named("c2.example.com"), Occasion::Opened, None);
         assert_eq!(event["class_uid"], 2004);
         assert_eq!(event["type_uid"], 200_401);
         assert_eq!(event["severity_id"], 4);
@@ -290,11 +316,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_suppressed_says_so_in_the_fields_own_word() {
+        let event = detection_finding(&alert_named("x"), Occasion::Opened, Some("0e95725d"));
+        assert_eq!((&event["status_id"], &event["status"]), (&json!(3), &json!("Suppressed")));
+        assert_eq!(event["unmapped"]["tidewaiter"]["suppressed_by"], "0e95725d");
+    }
+
+    #[test]
     fn a_revision_is_an_update_of_the_same_finding() {
         let mut alert = alert_named("x");
-        let first = detection_finding(&alert, Occasion::Opened);
+        let first = detection_finding(&alert, Occasion::Opened, None);
         alert.revision = 2;
-        let second = detection_finding(&alert, Occasion::Revised);
+        let second = detection_finding(&alert, Occasion::Revised, None);
         assert_eq!(first["finding_info"]["uid"], second["finding_info"]["uid"]);
         assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
         assert_eq!(second["activity_id"], 2);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use engine::{
     Actor, Alert, AlertId, Blind, ContainerView, Counted, Evidence, Excerpt, Family, FlowView,
-    Level, Peer, PeerName, Prevalence, ProcessView, Status, Subject,
+    Level, Peer, PeerName, PeerRole, Prevalence, ProcessView, Status, Subject,
 };
 use observation::{
     ConnState, ContainerId, ContainerState, Endpoint, ImageId, InImage, PortId, Privilege, Runtime,
@@ -29,6 +29,7 @@ pub(crate) fn alert_named(name: &str) -> Alert {
         subjects: vec![subject(name)],
         subject_count: 1,
         peer: Peer {
+            role: PeerRole::Called,
             endpoint: Some(endpoint("198.51.100.10", 4444)),
             transport: Transport::Tcp,
             names: vec![PeerName {
@@ -68,6 +69,7 @@ fn subject(name: &str) -> Subject {
             image_id: Some(ImageId([0x2e; 32])),
             registry_digests: Vec::new(),
             command: vec!["telnet".to_owned(), name.to_owned(), "4444".to_owned()],
+            workload: "5a".repeat(16),
             privilege: Some(Privilege { root: true, auto_remove: true, ..Privilege::default() }),
             network: "own".to_owned(),
             state: ContainerState::Removed,

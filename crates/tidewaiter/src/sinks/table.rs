@@ -4,7 +4,9 @@
 
 use std::fmt::{self, Write};
 
-use engine::{Alert, ContainerView, FlowView, Level, PeerName, Prevalence, ProcessView, Subject};
+use engine::{
+    Alert, ContainerView, FlowView, Level, PeerName, PeerRole, Prevalence, ProcessView, Subject,
+};
 use observation::{ContainerState, Side};
 
 use super::escape::{defanged, defanged_address, defanged_endpoint, escaped, escaped_bytes};
@@ -18,7 +20,7 @@ const OTHERS_SHOWN_MAX: usize = 10;
 /// How many excerpts of the payload are shown.
 const EXCERPTS_SHOWN_MAX: usize = 6;
 /// The column of commands is at most so wide; what is longer pushes its explanation to the right.
-const STEP_CHARS_MAX: usize = 48;
+const STEP_CHARS_MAX: usize = 76;
 /// How many names that led to the peer are shown.
 const NAMES_SHOWN_MAX: usize = 4;
 
@@ -169,18 +171,22 @@ fn write_flows(out: &mut String, subject: &Subject, alert: &Alert) -> fmt::Resul
             &format!("none seen, peer {}", peer.as_deref().unwrap_or("unknown")),
         );
     };
-    field(out, "Flow", &flow_line(flow))?;
+    field(out, "Flow", &flow_line(flow, alert.peer.role))?;
     if subject.flow_count > 1 {
         field(out, "", &format!("and {} more flows to the same peer", subject.flow_count - 1))?;
     }
     Ok(())
 }
 
-fn flow_line(flow: &FlowView) -> String {
+fn flow_line(flow: &FlowView, role: PeerRole) -> String {
+    let arrow = match role {
+        PeerRole::Called => '→',
+        PeerRole::Caller => '←',
+    };
     let protocols: Vec<_> = flow.protocols.iter().map(|name| escaped(name)).collect();
     let state = flow.state.map_or("still open", |state| words::conn_state(state).1);
     format!(
-        "{} → {} {}   {}   sent {} B, received {} B, {state}{}",
+        "{} {arrow} {} {}   {}   sent {} B, received {} B, {state}{}",
         defanged_endpoint(flow.local),
         defanged_endpoint(flow.remote),
         words::transport(flow.transport),

@@ -15,6 +15,15 @@ pub(crate) struct StoredAlert {
     pub(crate) alert: Alert,
     /// What a person said, once somebody has closed it.
     pub(crate) closing: Option<Closing>,
+    /// The suppression that hid it when it was written last.
+    pub(crate) suppressed_by: Option<String>,
+}
+
+/// What a suppression has hidden.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hits {
+    pub(crate) alert_count: u32,
+    pub(crate) last_at: Option<Time>,
 }
 
 /// A person's word on an alert.
@@ -88,26 +97,36 @@ pub(crate) enum Found {
 /// How many ids an ambiguous beginning lists.
 const FOUND_COUNT_MAX: u32 = 10;
 
-const COLUMNS: &str = "SELECT json, verdict, note, closed_at FROM alerts";
+const COLUMNS: &str = "SELECT json, verdict, note, closed_at, suppressed_by FROM alerts";
 
 impl Store {
     /// Keeps what the engine says: all of it or none. When this returns, it is on the disk.
-    /// What a person said about an alert stays.
-    pub(crate) fn save_alerts(&mut self, updates: &[AlertUpdate]) -> anyhow::Result<()> {
+    /// What a person said about an alert stays. `suppressed_by` names what hides it.
+    pub(crate) fn save_alerts(
+        &mut self,
+        updates: &[AlertUpdate],
+        suppressed_by: impl Fn(&Alert) -> Option<String>,
+    ) -> anyhow::Result<()> {
         let transaction = self.connection.transaction()?;
         for update in updates {
             match update {
                 AlertUpdate::Opened(alert)
                 | AlertUpdate::Revised(alert)
-                | AlertUpdate::Adopted(alert, _) => upsert(&transaction, alert)?,
+                | AlertUpdate::Adopted(alert, _) => {
+                    upsert(&transaction, alert, suppressed_by(alert))?;
+                }
                 AlertUpdate::Closed(id) => close_by_engine(&transaction, *id)?,
             }
         }
         transaction.commit().context("writing alerts to the store")
     }
 
-    /// Alerts that pass the filter, newest first.
-    pub(crate) fn alerts(&self, filter: &Filter) -> anyhow::Result<Vec<StoredAlert>> {
+    /// Alerts that pass the filter, newest first; of the others not even the count is limited.
+    pub(crate) fn alerts(
+        &self,
+        filter: &Filter,
+        mut is_wanted: impl FnMut(&StoredAlert) -> bool,
+    ) -> anyhow::Result<Vec<StoredAlert>> {
         let mut query = format!("{COLUMNS} WHERE level >= ?");
         let mut values = vec![Value::from(level_number(filter.level_min))];
         if filter.standing == Standing::Open {
@@ -120,11 +139,48 @@ impl Store {
             );
             values.extend([Value::from(peer.clone()), Value::from(peer.to_ascii_lowercase())]);
         }
-        query.push_str(" ORDER BY opened_at DESC, id LIMIT ?");
-        values.push(Value::from(filter.count_max));
+        query.push_str(" ORDER BY opened_at DESC, id");
         let mut statement = self.connection.prepare_cached(&query)?;
-        let rows = statement.query_map(params_from_iter(values), stored_alert)?;
-        rows.map(|row| row.context("reading an alert from the store")).collect()
+        let mut found = Vec::new();
+        for row in statement.query_map(params_from_iter(values), stored_alert)? {
+            let stored = row.context("reading an alert from the store")?;
+            if found.len() >= filter.count_max as usize {
+                break;
+            }
+            if is_wanted(&stored) {
+                found.push(stored);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Marks alerts as hidden by a suppression.
+    pub(crate) fn suppress(&mut self, alerts: &[AlertId], suppression: &str) -> anyhow::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for id in alerts {
+            transaction.execute(
+                "UPDATE alerts SET suppressed_by = ? WHERE id = ?",
+                params![suppression, id.to_string()],
+            )?;
+        }
+        transaction.commit().context("marking alerts as suppressed")
+    }
+
+    /// Takes a suppression's marks away; gives how many there were.
+    pub(crate) fn unsuppress(&mut self, suppression: &str) -> anyhow::Result<usize> {
+        let cleared = "UPDATE alerts SET suppressed_by = NULL WHERE suppressed_by = ?";
+        self.connection.execute(cleared, [suppression]).context("taking back a suppression")
+    }
+
+    /// What a suppression has hidden.
+    pub(crate) fn hits(&self, suppression: &str) -> anyhow::Result<Hits> {
+        let query = "SELECT count(*), max(last_seen) FROM alerts WHERE suppressed_by = ?";
+        let mut statement = self.connection.prepare_cached(query)?;
+        let hits = statement.query_row([suppression], |row| {
+            let last_at = row.get::<_, Option<i64>>(1)?.map(as_time);
+            Ok(Hits { alert_count: row.get(0)?, last_at })
+        })?;
+        Ok(hits)
     }
 
     /// The alert with exactly this id.
@@ -169,17 +225,23 @@ impl Store {
     }
 }
 
-fn upsert(connection: &Connection, alert: &Alert) -> anyhow::Result<()> {
+fn upsert(
+    connection: &Connection,
+    alert: &Alert,
+    suppressed_by: Option<String>,
+) -> anyhow::Result<()> {
     let json = serde_json::to_string(alert).context("encoding an alert")?;
     let peer = alert.peer.endpoint.map(|endpoint| endpoint.address.to_string());
     let mut statement = connection.prepare_cached(
         "INSERT INTO alerts
-             (id, revision, level, status, strategy, peer, opened_at, last_seen, json)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+             (id, revision, level, status, strategy, peer, opened_at, last_seen, json,
+              suppressed_by)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET
              revision = excluded.revision, level = excluded.level, status = excluded.status,
              strategy = excluded.strategy, peer = excluded.peer, opened_at = excluded.opened_at,
-             last_seen = excluded.last_seen, json = excluded.json",
+             last_seen = excluded.last_seen, json = excluded.json,
+             suppressed_by = excluded.suppressed_by",
     )?;
     statement.execute(params![
         alert.id.to_string(),
@@ -191,6 +253,7 @@ fn upsert(connection: &Connection, alert: &Alert) -> anyhow::Result<()> {
         as_integer(alert.opened_at),
         as_integer(alert.last_seen),
         json,
+        suppressed_by,
     ])?;
     Ok(())
 }
@@ -214,7 +277,7 @@ fn stored_alert(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
         verdict.as_deref().and_then(Verdict::named).zip(closed_at).map(|(verdict, closed_at)| {
             Closing { verdict, note: note.unwrap_or_default(), at: as_time(closed_at) }
         });
-    Ok(StoredAlert { alert, closing })
+    Ok(StoredAlert { alert, closing, suppressed_by: row.get(4)? })
 }
 
 const fn level_number(level: Level) -> u8 {
@@ -256,7 +319,7 @@ mod tests {
     fn an_alert_comes_back_as_it_was() {
         let (_folder, mut store) = store();
         let alert = alert_named("x\n\u{202e}\"\u{0}");
-        store.save_alerts(&[AlertUpdate::Opened(alert.clone())]).unwrap();
+        store.save_alerts(&[AlertUpdate::Opened(alert.clone())], |_| None).unwrap();
         let shown: String = alert.id.to_string().chars().take(10).collect();
         assert_eq!(one(&store, &shown).alert, alert);
         assert_eq!(one(&store, &shown.to_lowercase()).alert, alert);
@@ -267,7 +330,7 @@ mod tests {
         let (_folder, mut store) = store();
         for id in [1, 2] {
             let alert = Alert { id: AlertId(id), ..alert_named("x") };
-            store.save_alerts(&[AlertUpdate::Opened(alert)]).unwrap();
+            store.save_alerts(&[AlertUpdate::Opened(alert)], |_| None).unwrap();
         }
         assert!(
             matches!(store.alert_by_prefix("000").unwrap(), Found::Many(ids) if ids.len() == 2)
@@ -281,32 +344,50 @@ mod tests {
     fn a_verdict_survives_what_the_engine_says_later() {
         let (_folder, mut store) = store();
         let mut alert = alert_named("x");
-        store.save_alerts(&[AlertUpdate::Opened(alert.clone())]).unwrap();
+        store.save_alerts(&[AlertUpdate::Opened(alert.clone())], |_| None).unwrap();
         let closing = Closing { verdict: Verdict::Benign, note: "agreed".into(), at: Time(7) };
         store.close_alert(alert.id, &closing).unwrap();
         alert.revision = 2;
-        store.save_alerts(&[AlertUpdate::Revised(alert.clone())]).unwrap();
-        store.save_alerts(&[AlertUpdate::Closed(alert.id)]).unwrap();
+        store.save_alerts(&[AlertUpdate::Revised(alert.clone())], |_| None).unwrap();
+        store.save_alerts(&[AlertUpdate::Closed(alert.id)], |_| None).unwrap();
         let stored = store.alert(alert.id).unwrap().unwrap();
         assert_eq!(stored.closing, Some(closing));
         assert_eq!((stored.alert.revision, stored.alert.status), (2, Status::Closed));
         let open = Filter { standing: Standing::Open, ..Filter::default() };
-        assert!(store.alerts(&open).unwrap().is_empty());
+        assert!(store.alerts(&open, |_| true).unwrap().is_empty());
     }
 
     #[test]
     fn a_peer_is_found_by_address_and_by_name() {
         let (_folder, mut store) = store();
-        store.save_alerts(&[AlertUpdate::Opened(alert_named("c2.example.com"))]).unwrap();
+        store.save_alerts(&[AlertUpdate::Opened(alert_named("c2.example.com"))], |_| None).unwrap();
         let count = |peer: &str| {
             let filter = Filter { peer: Some(peer.to_owned()), ..Filter::default() };
-            store.alerts(&filter).unwrap().len()
+            store.alerts(&filter, |_| true).unwrap().len()
         };
         assert_eq!(count("198.51.100.10"), 1);
         assert_eq!(count("C2.example.com"), 1);
         assert_eq!(count("198.51.100.1"), 0);
         let high = Filter { level_min: Level::Critical, ..Filter::default() };
-        assert!(store.alerts(&high).unwrap().is_empty());
+        assert!(store.alerts(&high, |_| true).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_hides_an_alert_is_kept_counted_and_taken_back() {
+        let (_folder, mut store) = store();
+        let alert = alert_named("x");
+        let id = alert.id;
+        let updates = [AlertUpdate::Opened(alert.clone())];
+        store.save_alerts(&updates, |_| Some("s".to_owned())).unwrap();
+        assert_eq!(store.alert(id).unwrap().unwrap().suppressed_by.as_deref(), Some("s"));
+        let hits = Hits { alert_count: 1, last_at: Some(alert.last_seen) };
+        assert_eq!(store.hits("s").unwrap(), hits);
+        assert_eq!(store.unsuppress("s").unwrap(), 1);
+        assert_eq!(store.hits("s").unwrap(), Hits::default());
+        store.suppress(&[id], "t").unwrap();
+        // What it says now is no longer hidden by anything.
+        store.save_alerts(&updates, |_| None).unwrap();
+        assert_eq!(store.alert(id).unwrap().unwrap().suppressed_by, None);
     }
 
     #[test]

@@ -44,6 +44,13 @@ impl Store {
         })
     }
 
+    /// A store for one run: in memory, in no folder, forgotten in the end.
+    pub(crate) fn passing() -> anyhow::Result<Self> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::migrate(&mut connection)?;
+        Ok(Self { connection, folder: PathBuf::new() })
+    }
+
     fn prepared(mut connection: Connection, folder: &Path) -> anyhow::Result<Self> {
         connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
         let mode: String =
@@ -56,7 +63,7 @@ impl Store {
         Ok(Self { connection, folder: folder.to_path_buf() })
     }
 
-    /// The folder that it lies in.
+    /// The folder that it lies in; empty for a passing one.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 
 /// Each entry takes a store from the version that is its index to the next.
 /// Entries are never changed once released; a change of the tables is a new entry.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE alerts (
         id        TEXT PRIMARY KEY,            -- as shown, 26 characters
         revision  INTEGER NOT NULL,
@@ -32,7 +33,12 @@ const MIGRATIONS: &[&str] = &["
         undone_at INTEGER
     ) STRICT;
     CREATE INDEX receipts_by_alert ON receipts (alert);
-"];
+",
+    "
+    ALTER TABLE alerts ADD COLUMN suppressed_by TEXT;   -- the suppression's id, while it hides it
+    CREATE INDEX alerts_by_suppression ON alerts (suppressed_by);
+",
+];
 
 /// Brings the store to this program's version.
 pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {

@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+mod intel;
+mod rules;
 mod support;
+mod suppressions;
 
 use std::fs;
 
@@ -266,6 +269,28 @@ fn killed_after_the_first_byte_nothing_shown_is_lost() {
     let shown = String::from_utf8_lossy(&first);
     let id = shown.split_whitespace().nth(2).unwrap();
     assert_eq!(program(&["alerts", "show", id, "--store", store]).code, 0, "{shown}");
+}
+
+/// Without `--store` a scan needs no folder that it may write, and says that nothing was kept.
+#[test]
+fn a_scan_without_a_store_keeps_nothing_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, containers) = attack(&folder, "jovial_mendel");
+    let before = fs::read_dir(folder.path()).unwrap().count();
+    let done = command(&["scan", "--containers", &containers, &capture])
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("HOME")
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let shown = String::from_utf8(done.stdout).unwrap();
+    assert!(
+        shown.contains("telnet_c2") && shown.contains("the same scan with --store DIR"),
+        "{shown}"
+    );
+    assert!(!shown.contains("tidewaiter explain"), "{shown}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before);
 }
 
 #[test]

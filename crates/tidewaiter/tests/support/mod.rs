@@ -170,7 +170,9 @@ pub(crate) fn received(pid: &str) -> u64 {
 
 /// Puts an alert that accuses a container into a store, as `watch` would have; gives its id.
 pub(crate) fn alert_about(store: &Path, container: &str, number: u128) -> String {
-    use engine::{Alert, AlertId, ContainerView, Level, Peer, Prevalence, Status, Subject};
+    use engine::{
+        Alert, AlertId, ContainerView, Level, Peer, PeerRole, Prevalence, Status, Subject,
+    };
     use observation::{ContainerId, ContainerState, PortId, Runtime, Time, Transport};
 
     // The command makes the tables; this only fills one row in.
@@ -186,6 +188,7 @@ pub(crate) fn alert_about(store: &Path, container: &str, number: u128) -> String
         image_id: None,
         registry_digests: vec![],
         command: vec![],
+        workload: String::new(),
         privilege: None,
         network: "own".into(),
         state: ContainerState::Running,
@@ -213,7 +216,12 @@ pub(crate) fn alert_about(store: &Path, container: &str, number: u128) -> String
         opened_at: Time(1),
         subjects: vec![subject],
         subject_count: 1,
-        peer: Peer { endpoint: None, transport: Transport::Tcp, names: vec![] },
+        peer: Peer {
+            endpoint: None,
+            transport: Transport::Tcp,
+            names: vec![],
+            role: PeerRole::Called,
+        },
         evidence: vec![],
         sum_db: 15,
         witnesses: vec![],

@@ -19,6 +19,10 @@ use crate::store::Store;
 /// Without word of a container every cut is looked at this often: somebody may have ordered another
 /// one meanwhile, or have emptied a table.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// After word of one it is looked at so often, for so many looks: the word of a start comes before
+/// there is anything to cut.
+const LOOK_SOON: Duration = Duration::from_millis(150);
+const SOON_COUNT: u32 = 12;
 
 /// The thread that keeps cuts whole, and whom it keeps.
 pub(super) struct Cuts {
@@ -77,12 +81,14 @@ struct Keeper {
 
 impl Keeper {
     fn work(&mut self, calls: &Receiver<()>) {
+        let mut soon = 0_u32;
         loop {
             if let Err(error) = self.look() {
                 self.complain(&format!("looking after the isolations: {error:#}"));
             }
-            match calls.recv_timeout(LOOK_EVERY) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            match calls.recv_timeout(if soon > 0 { LOOK_SOON } else { LOOK_EVERY }) {
+                Ok(()) => soon = SOON_COUNT,
+                Err(RecvTimeoutError::Timeout) => soon = soon.saturating_sub(1),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }

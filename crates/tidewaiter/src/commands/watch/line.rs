@@ -12,6 +12,7 @@ use super::cuts::Cuts;
 use super::resume::Keeper;
 use super::sources::{Ended, Live};
 use super::standing::Standing;
+use crate::intel::Follower;
 use crate::pipeline::{Judge, Totals};
 use crate::record::spool::Spool;
 use crate::record::{Origin, Recorder};
@@ -29,6 +30,7 @@ const BEHIND: Span = Span::from_millis(REORDER_MS);
 /// Everything behind the queue.
 pub(super) struct Line {
     judge: Judge,
+    intel: Follower,
     keeper: Keeper,
     cuts: Cuts,
     /// What the engine had evicted before this watch.
@@ -57,6 +59,7 @@ pub(super) struct LastLine {
 impl Line {
     pub(super) fn new(
         judge: Judge,
+        intel: Follower,
         keeper: Keeper,
         live: &Live,
         recorder: Option<Arc<Recorder>>,
@@ -67,6 +70,7 @@ impl Line {
             cuts: Cuts::start(folder)?,
             evicted_before_count: judge.tally().evicted_count,
             judge,
+            intel,
             keeper,
             reorder: Reorder::default(),
             itself: live.itself,
@@ -124,6 +128,8 @@ impl Line {
             let fact = Fact::Gap(gap);
             self.judge_one(&Observation { at: now, witness: source, order: 0, fact })?;
         }
+        self.judge.refresh_suppressions(now);
+        self.intel.teach(&mut self.judge);
         let (rings, evidence) = (live.rings(), live.held_counts());
         self.write_coverage(rings, live.checks(), live.sums(), evidence, now);
         Ok(())
@@ -142,6 +148,7 @@ impl Line {
             self.standing.complain(&format!("keeping the engine's state: {error}"));
         }
         self.cuts.finish();
+        self.intel.finish();
         let spooled = self.spool.finish();
         let mut totals = ended.totals.clone();
         totals.alerts = alerts;
@@ -150,6 +157,7 @@ impl Line {
         let evicted_count = self.judge.tally().evicted_count - self.evicted_before_count;
         totals.forgotten("older names and flows forgotten", evicted_count);
         totals.dropped("evidence not written", spooled.failed_count);
+        totals.dropped("matches of rules without room", self.judge.rule_dropped_count());
         Ok(LastLine { totals, sums: ended.sums })
     }
 

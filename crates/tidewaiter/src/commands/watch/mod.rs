@@ -20,10 +20,13 @@ use observation::{Span, Time};
 
 use super::Outcome;
 use super::alerts::LevelChoice;
+use crate::intel::IntelChoice;
 use crate::pipeline::{Judge, Showing};
 use crate::record::Recorder;
+use crate::rules::RulesChoice;
 use crate::sinks::{Format, Sink};
 use crate::store::StoreChoice;
+use crate::suppressions::Suppressions;
 use crate::timestamp;
 use line::Line;
 use resume::{Keeper, Left};
@@ -44,6 +47,7 @@ another network has opened it. A recording is at most about a second behind: kil
 Examples:
   sudo tidewaiter watch
   sudo tidewaiter watch --format ndjson >> findings.ndjson      OCSF, for a SIEM
+  sudo tidewaiter watch --intel /var/lib/feeds                  read again when a feed changes
   sudo tidewaiter watch --record incident-7 --for 600           ten minutes, to replay later
   tidewaiter scan incident-7                                    the same alerts again")]
 pub(crate) struct Arguments {
@@ -62,6 +66,13 @@ pub(crate) struct Arguments {
     /// Stop after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     for_s: Option<u64>,
+    /// Also honour the suppressions in this folder, beside those of the store.
+    #[arg(long, value_name = "DIR")]
+    suppressions: Option<PathBuf>,
+    #[command(flatten)]
+    intel: IntelChoice,
+    #[command(flatten)]
+    rules: RulesChoice,
     #[command(flatten)]
     store: StoreChoice,
 }
@@ -81,9 +92,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let seed = seed();
     let keeper = Keeper::new(&folder).context("looking for what the watch before has left")?;
     let (engine, since) = resumed(&keeper, seed);
-    let judge = Judge::resuming(engine, store, sink, Showing::AsTheyCome);
+    let suppressions = Suppressions::of(Some(&folder), arguments.suppressions.as_deref())?;
+    let mut judge =
+        Judge::resuming(engine, store, sink, Showing::AsTheyCome).honouring(suppressions);
+    judge = judge.ruled_by(arguments.rules.read()?);
+    let intel = arguments.intel.follow(&mut judge)?;
     let (live, parcels) = Live::start(recorder.clone(), seed, since)?;
-    let mut line = Line::new(judge, keeper, &live, recorder.clone(), &folder)?;
+    let mut line = Line::new(judge, intel, keeper, &live, recorder.clone(), &folder)?;
     line.unwatched(since)?;
     let started = Instant::now();
     let end = arguments.for_s.map(|seconds| started + Duration::from_secs(seconds));

@@ -197,6 +197,7 @@ impl Desk {
                 network: "".into(),
                 addresses: Vec::new(),
                 aliases: Vec::new(),
+                gateways: Vec::new(),
                 port: Some(port),
                 netns: *inode,
                 detached: None,

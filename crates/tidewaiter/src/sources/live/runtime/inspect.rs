@@ -327,6 +327,7 @@ impl Here {
                 network: "".into(),
                 addresses: Vec::new(),
                 aliases: Vec::new(),
+                gateways: Vec::new(),
                 port: Some(found.port),
                 netns: self.netns,
                 detached: None,
