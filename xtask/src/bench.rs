@@ -1,6 +1,8 @@
 //! Benches beside a peer in the same run, alternating; figures are ratios of CPU seconds.
 
+pub(crate) mod channels;
 pub(crate) mod live;
+mod protocols;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{root, run};
+use crate::run;
 
 const ROUNDS: usize = 5;
 
@@ -17,12 +19,27 @@ const ROUNDS: usize = 5;
 #[derive(clap::Subcommand)]
 pub(crate) enum What {
     /// Packets per second, CPU seconds and peak memory of `flows` and `scan` on two captures,
-    /// beside
-    /// `tcpdump -r FILE -w /dev/null` and `tshark -n -q -z conv,tcp`.
+    /// beside `tcpdump -r FILE -w /dev/null` and `tshark -n -q -z conv,tcp`.
     Packets {
         /// Folder with mix.pcap and bulk.pcap, as the evaluation's mkcorpus makes them.
         folder: PathBuf,
     },
+    /// Identification: `flows` and `scan` in one lane beside ndpiReader and tshark, and in two
+    /// beside one; CPU seconds, packets per second, peak memory and their ratios.
+    Protocols {
+        /// Folder with mix.pcap and bulk.pcap, as the evaluation's mkcorpus makes them.
+        #[arg(long, default_value = "captures")]
+        folder: PathBuf,
+        /// How many alternating runs of each command.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Takes the release build that is there, whatever it was built from.
+        #[arg(long)]
+        no_build: bool,
+    },
+    /// A simulated day of Zeek's connections, judged, beside a bare parse of the same file; and the
+    /// memory that ten days take.
+    Channels(channels::Arguments),
     /// Connections per second and throughput of a container with and without `watch`, in
     /// alternating runs (root, Docker).
     Live {
@@ -47,17 +64,25 @@ struct Cost {
 }
 
 pub(crate) fn run(what: &What) -> Result<()> {
-    if !matches!(what, What::Live { no_build: true, .. }) {
+    let is_built = matches!(
+        what,
+        What::Live { no_build: true, .. }
+            | What::Protocols { no_build: true, .. }
+            | What::Channels(channels::Arguments { no_build: true, .. })
+    );
+    if !is_built {
         run::must("cargo build --quiet --release --package tidewaiter")?;
     }
     match what {
         What::Live { pairs, seconds, .. } => live::run(*pairs, *seconds),
         What::Packets { folder } => packets(folder),
+        What::Protocols { folder, rounds, .. } => protocols::run(folder, *rounds),
+        What::Channels(arguments) => channels::run(arguments),
     }
 }
 
 fn packets(folder: &Path) -> Result<()> {
-    let program = root().join("target/release/tidewaiter").display().to_string();
+    let program = crate::program().display().to_string();
     println!(
         "{:<10} {:<34} {:>8} {:>8} {:>9} {:>10}",
         "capture", "command", "CPU s", "wall s", "peak MB", "x tcpdump"

@@ -4,6 +4,7 @@
 //! a user would.
 
 mod bench;
+mod calibrate;
 mod emulate;
 mod fuzz;
 mod lab;
@@ -49,6 +50,9 @@ enum Task {
         #[command(subcommand)]
         what: bench::What,
     },
+    /// Prints, for every constant in decibans, on how many attacks and innocents of the corpora its
+    /// term stood: our fixtures, a simulated day, and the folders that are given.
+    Calibrate(calibrate::Arguments),
     /// Internal: plays the far end of one emulation case (started inside a network namespace).
     #[command(hide = true)]
     FarEnd {
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Task::Lab => lab::keep_up(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Bench { what } => bench::run(&what),
+        Task::Calibrate(arguments) => calibrate::run(&arguments),
         Task::FarEnd { script } => lab::far_end::play(&script),
         Task::LoadSink => bench::live::sink(),
         Task::Load { far, load, seconds } => bench::live::load(&far, load, seconds),

@@ -17,6 +17,7 @@ const ALLOWED: &[&str] = &[
     "hashbrown",
     "foldhash",
     "libm",
+    "psl",
     "sha1",
     "sha2",
     "x509-cert",

@@ -70,6 +70,7 @@ fn once(lab: &Lab, watch: &Watch, port: u16) -> Result<Attributed> {
     let script = Script {
         transport: Transport::Tcp,
         port,
+        calls: None,
         steps: vec![Step::Say("id; uname -a\n".to_owned()), Step::Expect(500)],
     };
     let _far_end = FarEnd::start(&format!("ip netns exec {NAMESPACE}"), &script)?;

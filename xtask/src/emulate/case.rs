@@ -1,6 +1,7 @@
 //! One row of an `attack.toml`.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +14,9 @@ use crate::lab::far_end::{Script, Step, Transport};
 #[serde(deny_unknown_fields)]
 pub(super) struct Attack {
     strategy: String,
+    /// What the watch is given as threat intelligence: a list, one indicator a line.
+    #[serde(default)]
+    pub intel: Vec<String>,
     pub case: Vec<Case>,
 }
 
@@ -24,6 +28,7 @@ pub(super) struct Case {
     pub verdict: Verdict,
     #[serde(default)]
     pub before: Vec<String>,
+    #[serde(default)]
     pub run: Vec<String>,
     #[serde(default)]
     pub input: Input,
@@ -33,14 +38,19 @@ pub(super) struct Case {
     /// How long it is waited for, where that is longer than for others. Such a case is played only
     /// to be recorded; tests replay the recording.
     pub patience_s: Option<u64>,
+    /// How long what has to stay quiet is watched after its commands have ended, where that is
+    /// longer than for others: a rhythm is judged late.
+    pub settle_s: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FarEndCase {
-    /// The container whose network it listens in; the outside world where absent.
+    /// The container in whose network it is, or the `host`; the outside world where absent.
     #[serde(rename = "in")]
     pub inside: Option<String>,
+    /// The container, or the address, that it calls; it listens where absent.
+    pub calls: Option<String>,
     #[serde(default)]
     transport: Transport,
     port: u16,
@@ -48,8 +58,10 @@ pub(super) struct FarEndCase {
 }
 
 impl FarEndCase {
-    pub(super) fn script(&self) -> Script {
-        Script { transport: self.transport, port: self.port, steps: self.steps.clone() }
+    /// Its script; whom it calls is known by his address now.
+    pub(super) fn script(&self, calls: Option<IpAddr>) -> Script {
+        let (transport, port, steps) = (self.transport, self.port, self.steps.clone());
+        Script { transport, port, calls, steps }
     }
 }
 
@@ -61,10 +73,22 @@ pub(super) enum Verdict {
     Low,
     Medium,
     High,
+    /// Medium or above: how far above depends on what else was known by then.
+    Found,
     BelowMedium,
 }
 
 impl Verdict {
+    /// Whether somebody ought to be accused.
+    pub(super) fn is_attack(self) -> bool {
+        matches!(self, Self::Medium | Self::High | Self::Found)
+    }
+
+    /// Whether it may be judged as soon as one alert has it.
+    pub(super) fn ends_early(self) -> bool {
+        matches!(self, Self::High | Self::Found)
+    }
+
     /// Whether an OCSF severity (0: no alert at all) is this verdict.
     pub(super) fn accepts(self, severity: u64) -> bool {
         match self {
@@ -72,6 +96,7 @@ impl Verdict {
             Self::Low => severity == 2,
             Self::Medium => severity == 3,
             Self::High => severity >= 4,
+            Self::Found => severity >= 3,
             Self::BelowMedium => severity <= 2,
         }
     }

@@ -1,6 +1,5 @@
 //! Runs a strategy's `attack.toml` against a watching Tidewaiter: real engine, real containers,
-//! real
-//! kernel, one row of the table after the other.
+//! real kernel, one row of the table after the other.
 
 mod attribution;
 mod case;
@@ -11,6 +10,8 @@ mod podman;
 mod restart;
 mod watch;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -20,6 +21,9 @@ use crate::{root, run};
 
 use case::{Attack, Case};
 use watch::Watch;
+
+/// Where the strategies' folders lie.
+const STRATEGIES: &str = "crates/engine/src/strategies";
 
 /// What to emulate.
 #[derive(clap::Args)]
@@ -115,8 +119,35 @@ pub(crate) fn run_in(lab: &Lab, arguments: &Arguments) -> Result<()> {
     table(lab, arguments)
 }
 
+/// What a strategy's cases are, by their folders' names: whether each is an attack.
+pub(crate) fn answers(strategy: &str) -> Result<BTreeMap<String, bool>> {
+    let attack = Attack::read(&root().join(STRATEGIES).join(strategy).join("attack.toml"))?;
+    let answer = |case: &Case| (case.folder_name(), case.verdict.is_attack());
+    Ok(attack.case.iter().map(answer).collect())
+}
+
+/// The strategies that have cases which the live table plays, in the order of their ids.
+pub(crate) fn strategies() -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(root().join(STRATEGIES))? {
+        let path = entry?.path();
+        let Some(id) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if !path.is_dir() {
+            continue;
+        }
+        let attack = Attack::read(&path.join("attack.toml"))?;
+        if attack.case.iter().any(|case| case.patience_s.is_none()) {
+            ids.push(id.to_owned());
+        } else {
+            println!("{id}: every case needs patience; played by `--record` only");
+        }
+    }
+    ids.sort();
+    Ok(ids)
+}
+
 fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
-    let folder = root().join("crates/engine/src/strategies").join(&arguments.strategy);
+    let folder = root().join(STRATEGIES).join(&arguments.strategy);
     let attack = Attack::read(&folder.join("attack.toml"))?;
     let chosen: Vec<&Case> = attack
         .case
@@ -128,14 +159,17 @@ fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
         bail!("no case of {} has that name", arguments.strategy);
     }
     let shared = match arguments.record {
-        None => Some(Watch::start(lab, None)?),
+        None => Some(Watch::start_at(&lab.engine.host, None, &attack.intel)?),
         Some(_) => None,
     };
     println!("{:<52} {:<13} {:<9} {:>8}  alerts", "case", "expected", "seen", "after");
     let mut failed = 0;
     for case in &chosen {
         let own = match &arguments.record {
-            Some(folder) => Some(Watch::start(lab, Some(folder.join(case.folder_name())))?),
+            Some(folder) => {
+                let record = Some(folder.join(case.folder_name()));
+                Some(Watch::start_at(&lab.engine.host, record, &attack.intel)?)
+            }
             None => None,
         };
         let Some(watch) = own.as_ref().or(shared.as_ref()) else { continue };

@@ -13,6 +13,26 @@ use super::watch::Watch;
 use crate::lab::{FAR_END_V4, Lab, NAMESPACE};
 use crate::run;
 
+/// People and pipelines start things now and then: what comes again as by a clock is a beacon's
+/// habit, and is rightly asked about. Drawn once from an exponential distribution of six seconds.
+const PAUSES: [Duration; 16] = [
+    Duration::from_millis(900),
+    Duration::from_millis(14_200),
+    Duration::from_millis(3_100),
+    Duration::from_millis(300),
+    Duration::from_millis(7_700),
+    Duration::from_millis(1_800),
+    Duration::from_millis(21_500),
+    Duration::from_millis(600),
+    Duration::from_millis(4_400),
+    Duration::from_millis(100),
+    Duration::from_millis(10_300),
+    Duration::from_millis(2_600),
+    Duration::from_millis(5_900),
+    Duration::from_millis(400),
+    Duration::from_millis(17_000),
+    Duration::from_millis(1_300),
+];
 const SEVERITY_MEDIUM: u64 = 3;
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
 
@@ -32,10 +52,11 @@ pub(super) fn run(lab: &Lab, seconds: u64) -> Result<()> {
     services(lab)?;
     let began = Instant::now();
     let mut rounds = 0;
+    let mut pauses = PAUSES.iter().copied().cycle();
     while began.elapsed() < Duration::from_secs(seconds) {
         round(lab).with_context(|| format!("ordinary traffic, round {rounds}"))?;
         rounds += 1;
-        thread::sleep(Duration::from_secs(2));
+        thread::sleep(pauses.next().unwrap_or_default());
     }
     thread::sleep(Duration::from_secs(6));
     let loud: Vec<_> =

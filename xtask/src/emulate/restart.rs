@@ -36,7 +36,7 @@ pub(super) fn run(lab: &Lab) -> Result<()> {
 /// The brief's command: High, with the container's name.
 fn literal(lab: &Lab, watch: &Watch, port: u16) -> Result<()> {
     let steps = vec![Step::Say("id; uname -a\n".to_owned()), Step::Expect(1000)];
-    let script = Script { transport: Transport::Tcp, port, steps };
+    let script = Script { transport: Transport::Tcp, port, calls: None, steps };
     let _far_end = FarEnd::start(&format!("ip netns exec {NAMESPACE}"), &script)?;
     let began = Instant::now();
     let mut docker = lab.engine.docker();

@@ -54,14 +54,20 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn start(lab: &Lab, record: Option<PathBuf>) -> Result<Self> {
-        Self::start_at(&lab.engine.host, record)
+        Self::start_at(&lab.engine.host, record, &[])
     }
 
-    /// Watches the containers of the engine behind this socket.
-    pub(super) fn start_at(host: &str, record: Option<PathBuf>) -> Result<Self> {
+    /// Watches the containers of the engine behind this socket, with this list of indicators.
+    pub(super) fn start_at(host: &str, record: Option<PathBuf>, intel: &[String]) -> Result<Self> {
         let store = std::env::temp_dir().join(format!("twlab-store-{}", std::process::id()));
         let mut command = Command::new(crate::program());
         command.args(["watch", "--format", "ndjson", "--store"]).arg(&store);
+        if !intel.is_empty() {
+            std::fs::create_dir_all(&store)?;
+            let list = store.join("intel.txt");
+            std::fs::write(&list, intel.join("\n") + "\n")?;
+            command.arg("--intel").arg(list);
+        }
         if let Some(folder) = record {
             if let Some(parent) = folder.parent() {
                 std::fs::create_dir_all(parent)?;

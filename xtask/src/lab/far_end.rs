@@ -1,7 +1,8 @@
-//! The far end of an emulation: a scripted TCP or UDP server, started inside a network namespace.
+//! The far end of an emulation: a scripted TCP or UDP server, or a TCP client, started inside a
+//! network namespace.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// How long a pause ends what the other side is saying.
 const QUIET: Duration = Duration::from_millis(150);
+/// How long it is tried to call somebody.
+const CALL_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a far end outlives its script.
 const LIFE: Duration = Duration::from_secs(300);
 
@@ -21,8 +24,11 @@ pub(crate) struct Script {
     /// `tcp` or `udp`.
     #[serde(default)]
     pub transport: Transport,
-    /// The port that it listens on.
+    /// The port that it listens on, or calls.
     pub port: u16,
+    /// Whom it calls; it listens where absent.
+    #[serde(default)]
+    pub calls: Option<IpAddr>,
     /// Played for each connection, or for the first datagram's sender.
     pub steps: Vec<Step>,
 }
@@ -41,6 +47,8 @@ pub(crate) enum Transport {
 pub(crate) enum Step {
     /// Sends this at once.
     Say(String),
+    /// Sends these bytes, two hexadecimal digits each, at once.
+    Hex(String),
     /// Sends it key by key, as a person types: milliseconds between the keys, then the text.
     Keys(u64, String),
     /// Sends it in segments of one byte, each padded with a NUL.
@@ -56,7 +64,7 @@ impl Step {
     const fn at_most(&self) -> Duration {
         match self {
             Self::WaitMs(millis) | Self::Expect(millis) => Duration::from_millis(*millis),
-            Self::Say(_) | Self::Keys(..) | Self::Drip(_) => Duration::ZERO,
+            Self::Say(_) | Self::Hex(_) | Self::Keys(..) | Self::Drip(_) => Duration::ZERO,
         }
     }
 }
@@ -80,6 +88,11 @@ impl FarEnd {
         let mut this = Self(child);
         this.wait_until_listening()?;
         Ok(this)
+    }
+
+    /// Whether it has ended by itself, as one that calls does.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait().context("asking for the far end")?.is_some())
     }
 
     fn wait_until_listening(&mut self) -> Result<()> {
@@ -107,6 +120,11 @@ pub(crate) fn play(script: &str) -> Result<()> {
         thread::sleep(life);
         std::process::exit(0);
     });
+    if let Some(address) = script.calls {
+        listening();
+        play_tcp(call(SocketAddr::from((address, script.port)))?, &script.steps);
+        return Ok(());
+    }
     match script.transport {
         Transport::Tcp => {
             let listener = TcpListener::bind(address).context("listening")?;
@@ -125,6 +143,18 @@ pub(crate) fn play(script: &str) -> Result<()> {
     Ok(())
 }
 
+/// Calls until somebody listens.
+fn call(address: SocketAddr) -> Result<TcpStream> {
+    let deadline = Instant::now() + CALL_PATIENCE;
+    loop {
+        match TcpStream::connect_timeout(&address, CALL_PATIENCE) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if Instant::now() > deadline => return Err(error).context("calling"),
+            Err(_) => thread::sleep(QUIET),
+        }
+    }
+}
+
 fn listening() {
     println!("listening");
     std::io::stdout().flush().ok();
@@ -136,6 +166,7 @@ fn play_tcp(mut stream: TcpStream, steps: &[Step]) {
     for step in steps {
         let done = match step {
             Step::Say(text) => stream.write_all(text.as_bytes()).is_ok(),
+            Step::Hex(digits) => stream.write_all(&bytes_of(digits)).is_ok(),
             Step::Keys(every_ms, text) => pieces(text).all(|piece| {
                 thread::sleep(Duration::from_millis(*every_ms));
                 stream.write_all(&piece).is_ok()
@@ -154,6 +185,19 @@ fn play_tcp(mut stream: TcpStream, steps: &[Step]) {
             return;
         }
     }
+}
+
+/// Whatever is no digit separates.
+fn bytes_of(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits
+        .chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .filter_map(|digit| u8::try_from(digit).ok())
+        .collect();
+    digits
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+        .collect()
 }
 
 fn pieces(text: &str) -> impl Iterator<Item = Vec<u8>> + '_ {
@@ -188,6 +232,9 @@ fn play_udp(socket: &UdpSocket, steps: &[Step]) -> Result<()> {
         match step {
             Step::Say(text) | Step::Keys(_, text) | Step::Drip(text) => {
                 socket.send_to(text.as_bytes(), client)?;
+            }
+            Step::Hex(digits) => {
+                socket.send_to(&bytes_of(digits), client)?;
             }
             Step::WaitMs(millis) => thread::sleep(Duration::from_millis(*millis)),
             Step::Expect(millis) => {

@@ -1,0 +1,147 @@
+//! `calibrate`: what stands behind each constant in decibans. Attacks and innocents whose answer is
+//! known are judged by the built program, and for each constant it is counted on how many pairs of
+//! subject and far end its term stood. What was never counted is said to be reasoned.
+
+mod constants;
+mod corpora;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use constants::{Constant, constants};
+use corpora::{Corpus, Label, Seen};
+
+use crate::run;
+
+/// What is counted.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Folders of logs or captures besides our fixtures and a simulated day. Where `truth.tsv`
+    /// stands in one (columns `label`, `ip` and `dst`; `beacon` or `attack` beside `innocent`),
+    /// its pairs are counted as it says; else as unlabelled.
+    #[arg(long, value_name = "DIR")]
+    corpus: Vec<PathBuf>,
+    /// Takes the release build that is there, whatever it was built from.
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// On how many pairs a term stood.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    attacks: u32,
+    innocents: u32,
+    unlabelled: u32,
+}
+
+impl Counts {
+    fn add(&mut self, label: Label) {
+        match label {
+            Label::Attack => self.attacks += 1,
+            Label::Innocent => self.innocents += 1,
+            Label::Unlabelled => self.unlabelled += 1,
+        }
+    }
+
+    /// The decibans that these counts show, with half a pair added to each (Jeffreys).
+    fn decibans(self, all: Self) -> f64 {
+        let share = |count: u32, total: u32| (f64::from(count) + 0.5) / (f64::from(total) + 1.0);
+        10.0 * (share(self.attacks, all.attacks) / share(self.innocents, all.innocents)).log10()
+    }
+}
+
+/// Strategy, family, and points.
+type TermKey = (String, String, i64);
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if !arguments.no_build {
+        run::must("cargo build --quiet --release --package tidewaiter")?;
+    }
+    let mut all = Counts::default();
+    let mut by_term: BTreeMap<TermKey, Counts> = BTreeMap::new();
+    for corpus in corpora::own()?.into_iter().chain(arguments.corpus.iter().map(Corpus::given)) {
+        let corpus = corpus?;
+        let told = corpus.judge()?;
+        println!("{}: {}", corpus.name, corpus.summary(&told));
+        for (label, count) in corpus.pair_counts() {
+            (0..count).for_each(|_| all.add(label));
+        }
+        count(&corpus, &told, &mut all, &mut by_term);
+    }
+    println!(
+        "\n{} attacking and {} innocent pairs, {} unlabelled. A term counts once a pair; what \
+         sums up to less than Low is not told, so that innocents are counted too low, and what \
+         they show too high.\n",
+        all.attacks, all.innocents, all.unlabelled
+    );
+    report(&constants()?, &by_term, all);
+    Ok(())
+}
+
+/// Each pair's terms, once each. What truth does not name is counted as it comes.
+fn count(
+    corpus: &Corpus,
+    told: &[Seen],
+    all: &mut Counts,
+    by_term: &mut BTreeMap<TermKey, Counts>,
+) {
+    let mut pairs: BTreeMap<&(String, String), (Label, BTreeSet<&TermKey>)> = BTreeMap::new();
+    for seen in told {
+        let label = corpus.label(&seen.pair);
+        let (_, terms) = pairs.entry(&seen.pair).or_insert((label, BTreeSet::new()));
+        terms.extend(&seen.terms);
+    }
+    for (pair, (label, terms)) in pairs {
+        if !corpus.names(pair) {
+            all.add(label);
+        }
+        for term in terms {
+            by_term.entry(term.clone()).or_default().add(label);
+        }
+    }
+}
+
+fn report(constants: &[Constant], by_term: &BTreeMap<TermKey, Counts>, all: Counts) {
+    println!(
+        "{:<22} {:<24} {:>5}  {:>7} {:>9} {:>10} {:>6}",
+        "strategy", "constant", "dB", "attacks", "innocents", "unlabelled", "shown"
+    );
+    let mut reasoned = 0;
+    for constant in constants {
+        let behind = by_term.iter().filter(|(key, _)| constant.may_be(key));
+        let sum = behind.fold(Counts::default(), |mut sum, (_, counts)| {
+            sum.attacks += counts.attacks;
+            sum.innocents += counts.innocents;
+            sum.unlabelled += counts.unlabelled;
+            sum
+        });
+        let head =
+            format!("{:<22} {:<24} {:>5}", constant.strategy, constant.name, constant.points_db);
+        if sum.attacks + sum.innocents + sum.unlabelled == 0 {
+            println!("{head}  reasoned, not counted");
+            reasoned += 1;
+            continue;
+        }
+        let alike = constants.iter().filter(|other| {
+            other.strategy == constant.strategy
+                && other.points_db == constant.points_db
+                && other.name != constant.name
+        });
+        let names: Vec<&str> = alike.map(|other| other.name.as_str()).collect();
+        let note = if names.is_empty() {
+            String::new()
+        } else {
+            format!("  together with {}, which is worth the same", names.join(", "))
+        };
+        println!(
+            "{head}  {:>7} {:>9} {:>10} {:>+6.0}{note}",
+            sum.attacks,
+            sum.innocents,
+            sum.unlabelled,
+            sum.decibans(all)
+        );
+    }
+    println!("\n{reasoned} of {} constants are reasoned, not counted", constants.len());
+}
