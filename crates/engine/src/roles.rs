@@ -8,8 +8,13 @@
 //! A verdict is made when nobody speaks: in the middle of an exchange the client of a server that
 //! greets cannot be told from a bot that obeys.
 
+mod signs;
+
 use observation::{Burst, Echo, Grammar, Side, Span, Tail, Time};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use signs::Looks;
+use signs::Signs;
 
 use crate::shell;
 use crate::words;
@@ -68,56 +73,6 @@ pub(crate) enum Conversation {
     NearCommands,
     /// The far end asks the same thing over and over and gets the same answer.
     Heartbeat,
-}
-
-/// One side's signs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Signs {
-    turns: u32,
-    /// Those of them that a grammar explains.
-    hidden: u32,
-    /// Turns that broke a silence and were answered at once.
-    led: u32,
-    /// Answers that were followed by silence.
-    last_words: u32,
-    /// Bursts that repeat what the other side has just sent.
-    echoes: u32,
-    /// Bursts that end in an invitation to type.
-    prompts: u32,
-    /// Answers that look like what a shell prints.
-    shell_output: u32,
-    /// Bursts that look like what one types into a shell.
-    commands: u32,
-    /// Bursts in base64 that look like a shell's once they are decoded, either way. Looked for
-    /// where the near side was called.
-    encoded: u32,
-    /// Bursts that take leave.
-    goodbyes: u32,
-}
-
-/// What one side's words look like, for those who judge a side that was called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Looks {
-    /// Turns that a grammar does not explain.
-    pub turns: u32,
-    pub outputs: u32,
-    pub commands: u32,
-    pub prompts: u32,
-    pub echoes: u32,
-    pub encoded: u32,
-}
-
-impl Looks {
-    const fn of(signs: &Signs) -> Self {
-        Self {
-            turns: signs.turns.saturating_sub(signs.hidden),
-            outputs: signs.shell_output,
-            commands: signs.commands,
-            prompts: signs.prompts,
-            echoes: signs.echoes,
-            encoded: signs.encoded,
-        }
-    }
 }
 
 /// What a side said until the other side spoke, or until it broke a silence again.
