@@ -4,26 +4,62 @@
 const LOOK_BYTES_MAX: usize = 256;
 
 /// Output that hardly anything but a Unix shell session prints: each needs all of its parts.
-const OUTPUT: &[&[&str]] = &[
-    &["uid=", "gid="],
-    &["root:x:0:0:"],
-    &["Linux ", " GNU/Linux"],
-    &["Linux ", "x86_64"],
-    &["Linux ", "aarch64"],
-    &["total ", "drwx"],
-    &["-rw-r--r--"],
-    &["-rwxr-xr-x"],
-    &["drwxr-xr-x"],
-    &[": command not found"],
-    &["sh: ", "not found"],
-    &["No such file or directory"],
-    &["bin", "etc", "proc"],
-    &["PID", "CMD"],
-    &["PID", "COMMAND"],
-    &["inet ", "netmask"],
-    &["inet ", "scope"],
-    &["PATH=/", "HOME=/"],
+static OUTPUT: &[Output] = &[
+    Output::of(&["uid=", "gid="]),
+    Output::of(&["root:x:0:0:"]),
+    Output::of(&["Linux ", " GNU/Linux"]),
+    Output::of(&["Linux ", "x86_64"]),
+    Output::of(&["Linux ", "aarch64"]),
+    Output::of(&["total ", "drwx"]),
+    Output::of(&["-rw-r--r--"]),
+    Output::of(&["-rwxr-xr-x"]),
+    Output::of(&["drwxr-xr-x"]),
+    Output::of(&[": command not found"]),
+    Output::of(&["sh: ", "not found"]),
+    Output::of(&["No such file or directory"]),
+    Output::of(&["bin", "etc", "proc"]),
+    Output::of(&["PID", "CMD"]),
+    Output::of(&["PID", "COMMAND"]),
+    Output::of(&["inet ", "netmask"]),
+    Output::of(&["inet ", "scope"]),
+    Output::of(&["PATH=/", "HOME=/"]),
 ];
+
+/// Words that all have to be there.
+struct Output {
+    words: &'static [&'static str],
+    /// Every character that occurs in them, a bit each: most bursts lack one.
+    letters: u128,
+}
+
+impl Output {
+    const fn of(words: &'static [&'static str]) -> Self {
+        let mut letters = 0;
+        let mut rest = words;
+        while let [word, others @ ..] = rest {
+            letters |= letters_of(word.as_bytes());
+            rest = others;
+        }
+        Self { words, letters }
+    }
+
+    fn is_in(&self, bytes: &[u8], letters: u128) -> bool {
+        letters & self.letters == self.letters
+            && self.words.iter().all(|word| contains(bytes, word.as_bytes()))
+    }
+}
+
+const fn letters_of(bytes: &[u8]) -> u128 {
+    let mut letters = 0;
+    let mut rest = bytes;
+    while let [byte, others @ ..] = rest {
+        if byte.is_ascii() {
+            letters |= 1 << *byte;
+        }
+        rest = others;
+    }
+    letters
+}
 
 /// Words in plain text are base64 too: what they decode to is no command, unless it is this short.
 const ENCODED_BYTES_MIN: usize = 2;
@@ -39,7 +75,8 @@ const COMMANDS: &[&str] = &[
 /// Whether this looks like what a shell prints.
 pub(crate) fn is_output(bytes: &[u8]) -> bool {
     let look = bytes.get(..LOOK_BYTES_MAX).unwrap_or(bytes);
-    OUTPUT.iter().any(|parts| parts.iter().all(|part| contains(look, part.as_bytes())))
+    let letters = letters_of(look);
+    OUTPUT.iter().any(|output| output.is_in(look, letters))
 }
 
 /// Whether its first line looks like a command typed into a shell.

@@ -96,15 +96,7 @@ impl Echoes {
 }
 
 fn entropy_centibits(payload: &[u8]) -> u16 {
-    let looked = payload.get(..LOOK_BYTES_MAX).unwrap_or(payload);
-    let mut histogram = [0_u16; 256];
-    for &byte in looked {
-        if let Some(count) = histogram.get_mut(usize::from(byte)) {
-            *count += 1;
-        }
-    }
-    let excerpt = looked.get(..super::sample::EXCERPT_BYTES_MAX).unwrap_or(looked);
-    entropy::centibits(&histogram, looked.len() as u16, excerpt)
+    entropy::of_few(payload.get(..LOOK_BYTES_MAX).unwrap_or(payload))
 }
 
 /// FNV-1a.

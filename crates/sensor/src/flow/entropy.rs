@@ -2,8 +2,6 @@
 
 /// The largest count: one more than the bytes that are sampled.
 const COUNT_END: usize = 4097;
-/// Below this, visiting the bytes is cheaper than visiting all bins.
-const FEW: u16 = 128;
 /// Fractional bits of the logarithms below.
 const FRACTION: u32 = 16;
 
@@ -39,33 +37,37 @@ const fn log2(n: u64) -> u64 {
 }
 
 /// The entropy of `total` bytes with this histogram, in hundredths of a bit a byte.
-/// `all` may hold all of them, where they are few: then only their bins are visited.
-pub(super) fn centibits(histogram: &[u16; 256], total: u16, all: &[u8]) -> u16 {
+pub(super) fn of_many(histogram: &[u16; 256], total: u16) -> u16 {
+    centibits(histogram.iter().map(|&count| n_log_n(count)).sum(), total)
+}
+
+/// The entropy of these bytes: each adds what it makes of its bin.
+pub(super) fn of_few(bytes: &[u8]) -> u16 {
+    let mut histogram = [0u16; 256];
+    let mut sum = 0;
+    let bytes = bytes.get(..COUNT_END - 1).unwrap_or(bytes);
+    for &byte in bytes {
+        if let Some(count) = histogram.get_mut(usize::from(byte)) {
+            sum += n_log_n(*count + 1) - n_log_n(*count);
+            *count += 1;
+        }
+    }
+    centibits(sum, bytes.len() as u16)
+}
+
+fn n_log_n(count: u16) -> u64 {
+    N_LOG_N.get(usize::from(count)).copied().map_or(0, u64::from)
+}
+
+/// The sum is that of `n * log2(n)` over all bins.
+fn centibits(sum: u64, total: u16) -> u16 {
     if total == 0 {
         return 0;
     }
-    let n_log_n = |count: u16| N_LOG_N.get(usize::from(count)).copied().map_or(0, u64::from);
-    let sum: u64 = if all.len() == usize::from(total) && total < FEW {
-        distinct(all).map(|byte| n_log_n(histogram.get(byte).copied().unwrap_or(0))).sum()
-    } else {
-        histogram.iter().map(|&count| n_log_n(count)).sum()
-    };
     let total = u64::from(total);
     let log_total = log2(total);
     let per_byte = (total * log_total).saturating_sub(sum) / total;
     ((per_byte * 100) >> FRACTION) as u16
-}
-
-/// Every byte value that occurs, once.
-fn distinct(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let mut seen = [0u64; 4];
-    bytes.iter().filter_map(move |&byte| {
-        let word = seen.get_mut(usize::from(byte >> 6))?;
-        let bit = 1 << (byte & 63);
-        let fresh = *word & bit == 0;
-        *word |= bit;
-        fresh.then_some(usize::from(byte))
-    })
 }
 
 #[cfg(test)]
@@ -76,7 +78,9 @@ mod tests {
     fn of(bytes: &[u8]) -> u16 {
         let mut histogram = [0; 256];
         bytes.iter().for_each(|&byte| histogram[usize::from(byte)] += 1);
-        centibits(&histogram, u16::try_from(bytes.len()).unwrap(), bytes)
+        let entropy = of_many(&histogram, u16::try_from(bytes.len()).unwrap());
+        assert_eq!(of_few(bytes), entropy);
+        entropy
     }
 
     #[test]

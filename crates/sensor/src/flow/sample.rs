@@ -18,15 +18,29 @@ const BAD_UTF8_MAX: u16 = 16;
 /// What of a burst has to come back to be an echo.
 const ECHO_BYTES_MAX: usize = 96;
 
-/// One open burst's measurements.
+/// One open burst's measurements. What fits into the excerpt, as most does, is measured only once
+/// the burst is over.
 #[derive(Debug)]
 pub(crate) struct Sample {
-    histogram: [u16; 256],
     excerpt: [u8; EXCERPT_BYTES_MAX],
-    tail: [u8; TAIL_BYTES_MAX],
     excerpt_len: u16,
-    tail_len: u8,
     sampled: u16,
+    /// Of a burst that is longer than the excerpt.
+    long: Long,
+}
+
+/// What cannot be told from the excerpt.
+#[derive(Debug)]
+struct Long {
+    histogram: [u16; 256],
+    tail: [u8; TAIL_BYTES_MAX],
+    tail_len: u8,
+    text: Text,
+}
+
+/// Whether bytes are text, and its lines.
+#[derive(Clone, Copy, Debug)]
+struct Text {
     escapes: u16,
     utf8_good: u16,
     utf8_bad: u16,
@@ -67,56 +81,43 @@ impl Said {
 
 impl Sample {
     pub(crate) const fn new() -> Self {
-        Self {
-            histogram: [0; 256],
-            excerpt: [0; EXCERPT_BYTES_MAX],
-            tail: [0; TAIL_BYTES_MAX],
-            excerpt_len: 0,
-            tail_len: 0,
-            sampled: 0,
-            escapes: 0,
-            utf8_good: 0,
-            utf8_bad: 0,
-            utf8: Utf8 { have: 0, need: 0 },
-            line_count: 0,
-            line_bytes: 0,
-            line_bytes_max: 0,
-            last: Last::Other,
-        }
+        Self { excerpt: [0; EXCERPT_BYTES_MAX], excerpt_len: 0, sampled: 0, long: Long::NEW }
     }
 
     /// Makes it ready for the next burst.
     pub(crate) fn clear(&mut self) {
-        self.histogram.fill(0);
-        (self.excerpt_len, self.tail_len, self.sampled, self.escapes) = (0, 0, 0, 0);
-        (self.utf8_good, self.utf8_bad, self.utf8) = (0, 0, Utf8::default());
-        (self.line_count, self.line_bytes, self.line_bytes_max) = (0, 0, 0);
-        self.last = Last::Other;
+        if self.is_long() {
+            self.long = Long::NEW;
+        }
+        (self.excerpt_len, self.sampled) = (0, 0);
+    }
+
+    fn is_long(&self) -> bool {
+        self.sampled > self.excerpt_len
     }
 
     /// The burst goes on with these bytes.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        self.extend_tail(bytes);
+        let was_long = self.is_long();
+        let known = usize::from(self.excerpt_len);
         let left = SAMPLE_BYTES_MAX - usize::from(self.sampled);
-        if left == 0 {
-            return;
-        }
-        let bytes = bytes.get(..left).unwrap_or(bytes);
-        self.sampled += bytes.len() as u16;
-        let shown = usize::from(self.excerpt_len);
-        let room = self.excerpt.get_mut(shown..).unwrap_or_default();
-        let fits = room.len().min(bytes.len());
-        if let (Some(room), Some(bytes)) = (room.get_mut(..fits), bytes.get(..fits)) {
-            room.copy_from_slice(bytes);
-            self.excerpt_len += fits as u16;
-        }
-        for &byte in bytes {
-            if let Some(count) = self.histogram.get_mut(usize::from(byte)) {
-                *count += 1;
+        let measured = bytes.get(..left).unwrap_or(bytes);
+        self.sampled += measured.len() as u16;
+        if !was_long {
+            let room = self.excerpt.get_mut(known..).unwrap_or_default();
+            let fits = room.len().min(measured.len());
+            if let (Some(room), Some(bytes)) = (room.get_mut(..fits), measured.get(..fits)) {
+                room.copy_from_slice(bytes);
+                self.excerpt_len += fits as u16;
             }
+            if !self.is_long() {
+                return;
+            }
+            self.long.add(self.excerpt.get(..known).unwrap_or_default());
+            self.long.extend_tail(self.excerpt.get(..known).unwrap_or_default());
         }
-        self.measure_lines(bytes);
-        self.measure_utf8(bytes);
+        self.long.add(measured);
+        self.long.extend_tail(bytes);
     }
 
     pub(crate) fn excerpt(&self) -> &[u8] {
@@ -125,20 +126,26 @@ impl Sample {
 
     /// The burst is over: what it looked like, beside what the other side had `said` before.
     pub(crate) fn shape(&self, said: Said) -> Shape {
-        let count = |byte: u8| self.histogram.get(usize::from(byte)).copied().map_or(0, u32::from);
-        let ascii = self.histogram.get(usize::from(b' ')..=usize::from(b'~')).unwrap_or_default();
-        let ascii: u32 = ascii.iter().map(|&count| u32::from(count)).sum();
-        let controls = count(b'\t') + count(b'\r') + count(b'\n');
-        let nuls = count(0);
-        let printable = ascii + controls + u32::from(self.escapes) + u32::from(self.utf8_good);
+        let excerpt = self.excerpt();
+        let (text, graphic, nuls, entropy, end) = if self.is_long() {
+            let long = &self.long;
+            let entropy = entropy::of_many(&long.histogram, self.sampled);
+            (long.text, long.graphic(), long.nuls(), entropy, long.tail())
+        } else {
+            let (graphic, nuls) = (count(excerpt, is_graphic), count(excerpt, |byte| byte == 0));
+            let end = excerpt.get(excerpt.len().saturating_sub(TAIL_BYTES_MAX)..);
+            let entropy = entropy::of_few(excerpt);
+            (Text::of(excerpt), graphic, nuls, entropy, end.unwrap_or_default())
+        };
+        let printable = graphic + u32::from(text.escapes) + u32::from(text.utf8_good);
         let sampled = u32::from(self.sampled);
         Shape {
             printable_percent: percent(printable, sampled - nuls),
             nul_percent: percent(nuls, sampled),
-            line_count: self.line_count,
-            line_bytes_max: self.line_bytes_max.max(self.line_bytes),
-            entropy_centibits: entropy::centibits(&self.histogram, self.sampled, self.excerpt()),
-            tail: tail(self.tail.get(..usize::from(self.tail_len)).unwrap_or_default()),
+            line_count: text.line_count,
+            line_bytes_max: text.line_bytes_max.max(text.line_bytes),
+            entropy_centibits: entropy,
+            tail: tail(end),
             echo: if self.repeats(said) { Echo::Repeats } else { Echo::None },
         }
     }
@@ -151,6 +158,38 @@ impl Sample {
     fn repeats(&self, before: Said) -> bool {
         before.len > 0 && exactly(self.excerpt(), usize::from(before.len)) == Some(before)
     }
+}
+
+impl Long {
+    const NEW: Self =
+        Self { histogram: [0; 256], tail: [0; TAIL_BYTES_MAX], tail_len: 0, text: Text::NEW };
+
+    fn add(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if let Some(count) = self.histogram.get_mut(usize::from(byte)) {
+                *count += 1;
+            }
+        }
+        self.text.add(bytes);
+    }
+
+    fn of(&self, byte: u8) -> u32 {
+        self.histogram.get(usize::from(byte)).copied().map_or(0, u32::from)
+    }
+
+    fn nuls(&self) -> u32 {
+        self.of(0)
+    }
+
+    fn graphic(&self) -> u32 {
+        let ascii = self.histogram.get(usize::from(b' ')..=usize::from(b'~')).unwrap_or_default();
+        let ascii: u32 = ascii.iter().map(|&count| u32::from(count)).sum();
+        ascii + self.of(b'\t') + self.of(b'\r') + self.of(b'\n')
+    }
+
+    fn tail(&self) -> &[u8] {
+        self.tail.get(..usize::from(self.tail_len)).unwrap_or_default()
+    }
 
     fn extend_tail(&mut self, bytes: &[u8]) {
         let (len, added) = (usize::from(self.tail_len), bytes.len().min(TAIL_BYTES_MAX));
@@ -161,6 +200,31 @@ impl Sample {
             room.copy_from_slice(fresh);
         }
         self.tail_len = (kept + added) as u8;
+    }
+}
+
+impl Text {
+    const NEW: Self = Self {
+        escapes: 0,
+        utf8_good: 0,
+        utf8_bad: 0,
+        utf8: Utf8 { have: 0, need: 0 },
+        line_count: 0,
+        line_bytes: 0,
+        line_bytes_max: 0,
+        last: Last::Other,
+    };
+
+    fn of(bytes: &[u8]) -> Self {
+        let mut text = Self::NEW;
+        text.add(bytes);
+        text
+    }
+
+    /// Lines are counted as long as it may be text.
+    fn add(&mut self, bytes: &[u8]) {
+        let text_len = self.measure_utf8(bytes);
+        self.measure_lines(bytes.get(..text_len).unwrap_or(bytes));
     }
 
     /// Line ends and escape sequences are rare, so the bytes up to the next one are passed at once.
@@ -203,11 +267,12 @@ impl Sample {
         }
     }
 
-    fn measure_utf8(&mut self, bytes: &[u8]) {
+    /// How many bytes there are until it cannot be text any more.
+    fn measure_utf8(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             if self.utf8_bad >= BAD_UTF8_MAX {
-                return;
+                break;
             }
             let ascii = if self.utf8.need == 0 { before(rest, is_high) } else { 0 };
             if ascii > 0 {
@@ -217,6 +282,7 @@ impl Sample {
             self.measure_utf8_byte(byte);
             rest = after;
         }
+        bytes.len() - rest.len()
     }
 
     fn measure_utf8_byte(&mut self, byte: u8) {
@@ -244,6 +310,14 @@ impl Sample {
 }
 
 const ESCAPE: u8 = 0x1b;
+
+const fn is_graphic(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n')
+}
+
+fn count(bytes: &[u8], is_meant: impl Fn(u8) -> bool) -> u32 {
+    bytes.iter().map(|&byte| u32::from(is_meant(byte))).sum()
+}
 
 const fn is_special(byte: u8) -> bool {
     (byte == b'\n') | (byte == b'\r') | (byte == ESCAPE)

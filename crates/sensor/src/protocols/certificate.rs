@@ -8,8 +8,9 @@ use core::fmt::Write;
 use core::net::Ipv6Addr;
 
 use observation::{Certificate, Time};
+use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::certificate::{CertificateInner, Raw, TbsCertificateInner};
-use x509_cert::der::Decode;
+use x509_cert::der::{Decode, Tag, Tagged};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
@@ -54,9 +55,51 @@ fn time(time: x509_cert::time::Time) -> Time {
 fn name(name: &Name) -> String {
     let mut text = Bounded(String::new());
     // Writing fails where the bound is reached; what was written stands.
-    let _ = write!(text, "{name}");
+    let _ = write_name(&mut text, name);
     shown(text.0.as_bytes())
 }
+
+/// RFC 4514, last part first.
+fn write_name(text: &mut Bounded, name: &Name) -> core::fmt::Result {
+    let mut separator = "";
+    for part in name.as_ref().as_ref().iter().rev() {
+        for attribute in part.as_ref().iter() {
+            text.write_str(separator)?;
+            match plain(attribute) {
+                Some((key, value)) => {
+                    text.write_str(key)?;
+                    text.write_str(value)?;
+                }
+                None => write!(text, "{attribute}")?,
+            }
+            separator = "+";
+        }
+        separator = ",";
+    }
+    Ok(())
+}
+
+/// An attribute that needs no escapes and whose key everybody knows, as nearly all are: looking for
+/// the keys of others takes longer than everything else that a certificate is asked.
+fn plain(attribute: &AttributeTypeAndValue) -> Option<(&'static str, &str)> {
+    let (_, key) = KEYS.iter().find(|(oid, _)| *oid == attribute.oid.as_bytes())?;
+    let is_text = matches!(attribute.value.tag(), Tag::PrintableString | Tag::Utf8String);
+    let value = core::str::from_utf8(attribute.value.value()).ok().filter(|_| is_text)?;
+    let is_bare = |byte: u8| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'.' | b'-');
+    let inner = value.as_bytes().iter().all(|byte| is_bare(*byte) || *byte == b' ');
+    let ends = [value.as_bytes().first(), value.as_bytes().last()];
+    (inner && ends.into_iter().flatten().all(|byte| is_bare(*byte))).then_some((*key, value))
+}
+
+/// RFC 4519, section 2.
+const KEYS: [(&[u8], &str); 6] = [
+    (b"\x55\x04\x03", "CN="),
+    (b"\x55\x04\x06", "C="),
+    (b"\x55\x04\x07", "L="),
+    (b"\x55\x04\x08", "ST="),
+    (b"\x55\x04\x0a", "O="),
+    (b"\x55\x04\x0b", "OU="),
+];
 
 fn names(certificate: &TbsCertificateInner<Raw>) -> Vec<Cow<'static, str>> {
     let Ok(Some((_, SubjectAltName(names)))) = certificate.get_extension::<SubjectAltName>() else {
