@@ -122,6 +122,7 @@ pub(crate) struct FailedLookup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Verdict {
     pub findings: Vec<Finding>,
+    pub origin: Origin,
     pub sum: Sum,
 }
 

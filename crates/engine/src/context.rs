@@ -4,7 +4,7 @@ mod called;
 
 use alloc::string::ToString as _;
 
-use observation::{Endpoint, Privilege, Span, Time};
+use observation::{Endpoint, FlowKey, LocalSide, Privilege, Span, Time};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use called::Beyond;
@@ -273,6 +273,17 @@ impl<'a> Context<'a> {
     pub(crate) const fn is_by_hand(&self) -> bool {
         self.client.is_some() || matches!(self.origin, Origin::AdHoc | Origin::Exec)
     }
+}
+
+/// How a container came to run what opened a flow.
+pub(crate) fn origin_of(
+    ledger: &Ledger,
+    (key, local): (&FlowKey, LocalSide),
+    opened: Time,
+    container: &Container,
+) -> Origin {
+    let process = ledger.process(key, local, opened, Some(container));
+    origin(ledger, Some(container), process, opened)
 }
 
 fn whose(ledger: &Ledger, far: Endpoint, at: Time) -> Whose {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertUpdate, Maturity};
 use crate::alerts::{Alerts, Channels, surroundings};
+use crate::baseline::Baselines;
 use crate::channel::{Channel, ChannelKey, Far};
 use crate::flows::{self, Flow, Flows, Handle, Keep, Seed};
 use crate::health::{Destinations, Health};
@@ -89,6 +90,7 @@ pub struct Engine {
     /// How long the connections of a place last.
     lengths: Lengths,
     pub(crate) surveys: Surveys,
+    pub(crate) baselines: Baselines,
     /// Accepted flows that will be looked at once they have been silent for long.
     silent: Timers,
     pub(crate) channel_evicted_count: u64,
@@ -117,6 +119,7 @@ impl Engine {
             agents: Stacks::new(&limits),
             lengths: Lengths::new(&limits),
             surveys: Surveys::new(&limits),
+            baselines: Baselines::new(&limits),
             silent: Timers::default(),
             channel_evicted_count: 0,
             observation_count: 0,
@@ -186,7 +189,8 @@ impl Engine {
                 + self.stacks.evicted_count()
                 + self.agents.evicted_count()
                 + self.lengths.evicted_count()
-                + self.surveys.evicted_count(),
+                + self.surveys.evicted_count()
+                + self.baselines.evicted_count(),
             unknown_flow_count: self.flows.unknown_count(),
             alert_count: self.alerts.opened_count(),
         }

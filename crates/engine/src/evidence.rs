@@ -88,25 +88,39 @@ impl Sum {
             counts: Counted::InSum,
         }];
         for finding in findings {
-            evidence.extend(finding.terms.iter().map(|term| Evidence {
-                family: term.family,
-                witness: term.witness.clone(),
-                observed: term.observed.clone(),
-                expected: term.expected.clone(),
-                points_db: term.points_db,
-                strategy: finding.strategy.clone(),
-                counts: Counted::Outweighed,
-            }));
+            let terms = finding.terms.iter().cloned();
+            evidence.extend(terms.map(|term| Evidence::of(term, finding.strategy.clone())));
         }
-        count_strongest(&mut evidence);
-        // For before against, the heavier first; the prior leads.
-        evidence.get_mut(1..).unwrap_or_default().sort_by(|left, right| {
-            right.points_db.cmp(&left.points_db).then_with(|| left.family.cmp(&right.family))
-        });
-        let counting = evidence.iter().filter(|term| term.counts == Counted::InSum);
-        let sum_db = counting.map(|term| term.points_db).fold(0_i16, i16::saturating_add);
+        let sum_db = recount(&mut evidence);
         Self { evidence, sum_db }
     }
+
+    /// Adds what is no strategy's.
+    pub(crate) fn weigh(&mut self, term: Option<Term>) {
+        let Some(term) = term else { return };
+        self.evidence.push(Evidence::of(term, Cow::Borrowed("")));
+        self.sum_db = recount(&mut self.evidence);
+    }
+}
+
+impl Evidence {
+    /// A term, before it is known whether it counts.
+    pub(crate) fn of(term: Term, strategy: Cow<'static, str>) -> Self {
+        let Term { family, witness, observed, expected, points_db } = term;
+        let counts = Counted::Outweighed;
+        Self { family, witness, observed, expected, points_db, strategy, counts }
+    }
+}
+
+/// Says which terms count, orders them, and adds them up.
+pub(crate) fn recount(evidence: &mut [Evidence]) -> i16 {
+    count_strongest(evidence);
+    // For before against, the heavier first; the prior leads.
+    evidence.get_mut(1..).unwrap_or_default().sort_by(|left, right| {
+        right.points_db.cmp(&left.points_db).then_with(|| left.family.cmp(&right.family))
+    });
+    let counting = evidence.iter().filter(|term| term.counts == Counted::InSum);
+    counting.map(|term| term.points_db).fold(0_i16, i16::saturating_add)
 }
 
 /// Of each family and sign, the first of the heaviest terms counts.
@@ -122,10 +136,10 @@ fn count_strongest(evidence: &mut [Evidence]) {
                 weight.then(right_place.cmp(left_place))
             })
             .map(|(place, _)| place);
-        if strongest == Some(place)
-            && let Some(term) = evidence.get_mut(place)
-        {
-            term.counts = Counted::InSum;
+        let counts =
+            if strongest == Some(place) { Counted::InSum } else { Counted::Outweighed };
+        if let Some(term) = evidence.get_mut(place) {
+            term.counts = counts;
         }
     }
 }

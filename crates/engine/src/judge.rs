@@ -223,7 +223,8 @@ impl Engine {
             }),
         };
         match judged {
-            Some((verdict, opening)) if !verdict.findings.is_empty() => {
+            Some((mut verdict, opening)) if !verdict.findings.is_empty() => {
+                self.weigh(key, &mut verdict);
                 self.make_room_for(key);
                 self.channels.entry(key.clone()).or_default();
                 if let Some(channel) = self.channels.get_mut(key) {
@@ -391,7 +392,7 @@ pub(crate) fn verdict(mut findings: Vec<Finding>, origin: Origin) -> Verdict {
     // Of equals the first in the registry leads.
     findings.sort_by_key(|finding| core::cmp::Reverse(finding.sum_db()));
     let sum = Sum::of(&findings, origin.prior());
-    Verdict { findings, sum }
+    Verdict { findings, origin, sum }
 }
 
 /// The id is a hash of who, whom and when: a replay gives the same one.

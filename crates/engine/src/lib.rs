@@ -12,6 +12,7 @@ mod alert;
 mod alerts;
 mod attack;
 mod attribution;
+mod baseline;
 mod cargo;
 mod channel;
 mod clients;
@@ -29,6 +30,7 @@ mod led;
 mod ledger;
 mod limits;
 mod lookups;
+mod marks;
 mod naming;
 mod profiles;
 mod protocols;
@@ -53,6 +55,10 @@ pub use alert::{
 };
 pub use attack::{ATTACK_VERSION, Tactic, technique};
 pub use attribution::Attributed;
+pub use baseline::{
+    Approval, Approved, Baseline, Decision, Destination, Expectations, Host, Lineage, Visits, lowered,
+    proposal,
+};
 pub use engine::{Engine, StrategyInfo, Tally, strategies};
 pub use intel::{About, Indicator, Indicators, Reach};
 pub use limits::Limits;

@@ -31,6 +31,10 @@ pub struct Limits {
     pub socket_count_max: usize,
     /// Runtime clients on the host (`docker run …`).
     pub client_count_max: usize,
+    /// Workloads of which is learned what they usually do.
+    pub baseline_count_max: usize,
+    /// Destinations of one workload: a scanner evicts only his own.
+    pub destination_per_baseline_count_max: usize,
     /// Open alerts.
     pub alert_count_max: usize,
     /// Subjects listed in one alert.
@@ -53,6 +57,8 @@ impl Default for Limits {
             process_count_max: 16_384,
             socket_count_max: 65_536,
             client_count_max: 512,
+            baseline_count_max: 1_024,
+            destination_per_baseline_count_max: 64,
             alert_count_max: 10_000,
             subject_count_max: 256,
         }
@@ -80,6 +86,8 @@ impl Limits {
             process_count_max: part(self.process_count_max, n),
             socket_count_max: part(self.socket_count_max, n),
             client_count_max: part(self.client_count_max, n),
+            baseline_count_max: part(self.baseline_count_max, n),
+            destination_per_baseline_count_max: part(self.destination_per_baseline_count_max, n),
             alert_count_max: part(self.alert_count_max, n),
             subject_count_max: part(self.subject_count_max, n),
         }

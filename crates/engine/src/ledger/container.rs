@@ -249,6 +249,15 @@ impl Container {
         lists.into_iter().flatten().map(String::as_str)
     }
 
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.labels.value.iter().map(String::as_str)
+    }
+
+    /// What a label says.
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        self.labels().find_map(|label| label.strip_prefix(key)?.strip_prefix('='))
+    }
+
     pub(crate) fn lived_at(&self, at: Time) -> bool {
         self.created.is_none_or(|created| created <= at)
             && self.gone().is_none_or(|gone| gone >= at)

@@ -30,7 +30,7 @@ pub(crate) use names::{ADDRESS_COUNT_MAX, Asked, HasAsked, Outcome, Place};
 pub(crate) use places::Thing;
 pub(crate) use processes::{Process, STAMP_MS_MAX};
 pub(crate) use sockets::{SocketOwner, Tuple};
-pub(crate) use workload::Workload;
+pub(crate) use workload::{OWNERS, Workload};
 
 use actors::Actors;
 use containers::Containers;

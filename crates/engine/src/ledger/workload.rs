@@ -7,6 +7,13 @@ use observation::ImageId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+/// Labels that name the owner: a project, a service or a namespace.
+pub(crate) const OWNERS: [&str; 3] = [
+    "com.docker.compose.project",
+    "com.docker.swarm.service.name",
+    "io.kubernetes.pod.namespace",
+];
+
 /// Image, command and owner, hashed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Workload([u8; 16]);
@@ -19,12 +26,9 @@ impl Workload {
         command: &[String],
         labels: &[String],
     ) -> Self {
-        const OWNERS: [&str; 3] = [
-            "com.docker.compose.project=",
-            "com.docker.swarm.service.name=",
-            "io.kubernetes.pod.namespace=",
-        ];
-        let is_owner = |label: &&String| OWNERS.iter().any(|owner| label.starts_with(owner));
+        let is_owner = |label: &&String| {
+            label.split_once('=').is_some_and(|(key, _)| OWNERS.contains(&key))
+        };
         let owner = labels.iter().find(is_owner);
         let image = if image_id.is_some() { "" } else { image };
         let parts = postcard::to_allocvec(&(image_id, image, command, owner));
@@ -32,6 +36,13 @@ impl Workload {
         let mut workload = [0; 16];
         workload.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
         Self(workload)
+    }
+
+    /// As it is shown.
+    pub(crate) fn read(digits: &str) -> Option<Self> {
+        let is_whole = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let number = u128::from_str_radix(digits, 16).ok().filter(|_| is_whole)?;
+        Some(Self(number.to_be_bytes()))
     }
 }
 

@@ -13,6 +13,7 @@ use super::rhythm::{START_COUNT_MAX, explain};
 use super::sharing::workload;
 use super::{Calls, Manner, ProfileKey, Profiles, Shared};
 use crate::alert::AlertUpdate;
+use crate::baseline::Visit;
 use crate::channel::{ChannelKey, Far, Opening};
 use crate::context::{Context, Origin};
 use crate::engine::Engine;
@@ -46,25 +47,35 @@ fn take(
     ledger: &Ledger,
     profiles: &mut Profiles,
     callers: &mut Profiles,
+    visits: &mut Vec<Visit>,
     (id, flow): (FlowId, &mut Flow),
 ) {
-    take_pulses(ledger, profiles, id, flow);
+    take_pulses(ledger, profiles, visits, (id, flow));
     let Some(flow) = flow.count() else { return };
     if let Some(owner) = caller(ledger, flow) {
         profiles.take(owner, id, flow);
+        visits.extend(Visit::of(owner, flow, flow.opened));
     } else if let Some(owner) = called(ledger, flow) {
         callers.take_accepted(owner, id, flow);
     }
 }
 
 /// Adds the calls inside a connection.
-fn take_pulses(ledger: &Ledger, profiles: &mut Profiles, id: FlowId, flow: &mut Flow) {
+fn take_pulses(
+    ledger: &Ledger,
+    profiles: &mut Profiles,
+    visits: &mut Vec<Visit>,
+    (id, flow): (FlowId, &mut Flow),
+) {
     if flow.pulses.is_empty() {
         return;
     }
     let pulses = flow.pulses.take();
     let Some(owner) = caller(ledger, flow) else { return };
-    pulses.into_iter().for_each(|pulse| profiles.take_pulse(owner, id, flow, pulse));
+    for pulse in pulses {
+        visits.extend(Visit::of(owner, flow, pulse.at));
+        profiles.take_pulse(owner, id, flow, pulse);
+    }
 }
 
 /// Who calls somebody with this flow, unless nobody in particular is called.
@@ -94,7 +105,11 @@ impl Engine {
     /// What ended so long ago that no late word about it can come is counted, and forgotten.
     pub(crate) fn fade(&mut self, out: &mut impl FnMut(AlertUpdate)) {
         let Self { flows, ledger, profiles, callers, .. } = self;
-        flows.fade(self.clock, &mut |id, flow| take(ledger, profiles, callers, (id, flow)));
+        let mut visits = Vec::new();
+        flows.fade(self.clock, &mut |id, flow| {
+            take(ledger, profiles, callers, &mut visits, (id, flow));
+        });
+        self.learn_visits(visits);
         self.look_at_ripe(out);
     }
 
@@ -103,7 +118,9 @@ impl Engine {
         let late = Span::from_millis(LATE_MS_MAX);
         let Some(flow) = self.flows.latest_mut(id) else { return };
         if !flow.pulses.is_empty() && self.clock.since(flow.opened) > late {
-            take_pulses(&self.ledger, &mut self.profiles, id, flow);
+            let mut visits = Vec::new();
+            take_pulses(&self.ledger, &mut self.profiles, &mut visits, (id, flow));
+            self.learn_visits(visits);
         }
     }
 
@@ -122,7 +139,11 @@ impl Engine {
     /// The input has ended: every profile is looked at as it is now.
     pub(crate) fn look_at_all(&mut self, out: &mut impl FnMut(AlertUpdate)) {
         let Self { flows, ledger, profiles, callers, .. } = self;
-        flows.tell_all(&mut |id, flow| take(ledger, profiles, callers, (id, flow)));
+        let mut visits = Vec::new();
+        flows.tell_all(&mut |id, flow| {
+            take(ledger, profiles, callers, &mut visits, (id, flow));
+        });
+        self.learn_visits(visits);
         drop(self.profiles.take_ripe());
         let all = self.profiles.keys();
         let mut keys = Keys::new();

@@ -9,6 +9,7 @@
 )]
 
 mod attribution;
+mod baselines;
 mod busy;
 mod echoes;
 mod errands;
@@ -21,6 +22,7 @@ mod hostile;
 mod innocent_names;
 mod intel;
 mod lookups;
+mod marks;
 mod masks;
 mod ports;
 mod properties;

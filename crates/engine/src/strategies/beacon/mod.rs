@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use observation::{FactKind, InImage};
+use observation::{ConnState, FactKind, InImage};
 
 use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
@@ -160,7 +160,7 @@ impl Story {
     const fn summary(self) -> &'static str {
         match self {
             Self::Retries => {
-                "An application calls an address again and again that does not accept it."
+                "An application calls again and again where nobody accepts it: misconfigured, it seems."
             }
             Self::Timer(_, Who::One) => "A container calls the same far end by a timer.",
             Self::Timer(_, Who::Train) => {
@@ -237,7 +237,8 @@ fn session_terms(
     if story == Story::Retries {
         let failed = calls.failed_count;
         let points_db = if context.is_by_hand() { RETRIES_BY_HAND_DB } else { RETRIES_DB };
-        push(format!("{failed} calls were not accepted"), "answers", points_db);
+        let how = in_vain(calls.first.state);
+        push(format!("{failed} calls were not accepted: {how}"), "answers", points_db);
         return;
     }
     let (sent, received) = (calls.sent.mean_bits(), calls.received.mean_bits());
@@ -251,6 +252,14 @@ fn session_terms(
     }
     if profile.protocol == Some("ntp") {
         push("it obeys NTP".to_owned(), "a clock's timer", CLOCK_DB);
+    }
+}
+
+/// How a call fails tells what is wrong with it.
+const fn in_vain(state: Option<ConnState>) -> &'static str {
+    match state {
+        Some(ConnState::Rej) => "refused, as at a wrong port",
+        _ => "nobody answers, as at a dead address",
     }
 }
 
