@@ -136,8 +136,7 @@ fn count_strongest(evidence: &mut [Evidence]) {
                 weight.then(right_place.cmp(left_place))
             })
             .map(|(place, _)| place);
-        let counts =
-            if strongest == Some(place) { Counted::InSum } else { Counted::Outweighed };
+        let counts = if strongest == Some(place) { Counted::InSum } else { Counted::Outweighed };
         if let Some(term) = evidence.get_mut(place) {
             term.counts = counts;
         }

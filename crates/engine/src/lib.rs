@@ -56,8 +56,8 @@ pub use alert::{
 pub use attack::{ATTACK_VERSION, Tactic, technique};
 pub use attribution::Attributed;
 pub use baseline::{
-    Approval, Approved, Baseline, Decision, Destination, Expectations, Host, Lineage, Visits, lowered,
-    proposal,
+    Approval, Approved, Baseline, Decision, Destination, Expectations, Host, Lineage, Visits,
+    lowered, proposal,
 };
 pub use engine::{Engine, StrategyInfo, Tally, strategies};
 pub use intel::{About, Indicator, Indicators, Reach};

@@ -99,6 +99,7 @@ pub fn proposal<'a>(
         Decision::Forgotten { .. } => None,
     });
     let is_kin = |it: &&Approval| it.lineage == baseline.lineage;
-    let latest = approvals.filter(is_kin).max_by_key(|it| (it.workload == baseline.workload, it.at));
+    let latest =
+        approvals.filter(is_kin).max_by_key(|it| (it.workload == baseline.workload, it.at));
     latest.filter(|it| it.workload != baseline.workload)
 }

@@ -193,6 +193,9 @@ pub(crate) struct Baselines {
     /// Whoever loads a saved state names them again.
     #[serde(skip)]
     approvals: BTreeMap<Workload, Approval>,
+    /// What was forgotten, and when somebody said so: it is done once.
+    #[serde(skip)]
+    forgotten: BTreeMap<Workload, Time>,
     #[serde(skip)]
     pub(crate) expectations: Expectations,
 }
@@ -206,6 +209,7 @@ impl Baselines {
             baseline_count_max: limits.baseline_count_max,
             dropped_count: 0,
             approvals: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             expectations: Expectations::default(),
         }
     }
@@ -223,10 +227,9 @@ impl Baselines {
         at: Time,
     ) {
         let approved_at = self.approvals.get(&workload).and_then(|it| it.covers(&destination));
-        let (learned, evicted) = self.learned.entry((port, None), workload, || Learned {
-            lineage: lineage(),
-            ..Learned::default()
-        });
+        let (learned, evicted) = self
+            .learned
+            .entry((port, None), workload, || Learned { lineage: lineage(), ..Learned::default() });
         if let Some((gone, _)) = evicted {
             self.changed.remove(&gone);
         }
@@ -270,7 +273,7 @@ impl Baselines {
 
     /// Replaces what was decided before; gives the workloads for which something changes.
     fn decide(&mut self, decisions: Vec<Decision>) -> BTreeSet<Workload> {
-        let mut approvals = BTreeMap::new();
+        let (mut approvals, mut forgotten) = (BTreeMap::new(), BTreeMap::new());
         for decision in decisions {
             match decision {
                 Decision::Approved(approval) if approvals.len() < self.baseline_count_max => {
@@ -280,19 +283,30 @@ impl Baselines {
                 }
                 Decision::Approved(_) => self.dropped_count = self.dropped_count.saturating_add(1),
                 Decision::Forgotten { workload, at } => {
-                    let Some(workload) = Workload::read(&workload) else { continue };
-                    let known = self.learned.get(&workload);
-                    // What was learned since then stays.
-                    if known.is_some_and(|known| known.all.last <= at) {
-                        self.learned.remove(&workload);
-                        self.changed.remove(&workload);
+                    if let Some(workload) = Workload::read(&workload) {
+                        forgotten.insert(workload, at);
                     }
                 }
             }
         }
+        self.forget(forgotten);
         let before = core::mem::replace(&mut self.approvals, approvals);
         let all: BTreeSet<Workload> = before.keys().chain(self.approvals.keys()).copied().collect();
         all.into_iter().filter(|it| before.get(it) != self.approvals.get(it)).collect()
+    }
+
+    /// Forgets what was learned until then, unless it was done before: what was learned since then,
+    /// or has been recalled since, stays.
+    fn forget(&mut self, forgotten: BTreeMap<Workload, Time>) {
+        for (workload, at) in &forgotten {
+            let is_done = self.forgotten.get(workload) == Some(at);
+            let known = self.learned.get(workload);
+            if !is_done && known.is_some_and(|known| known.all.last <= *at) {
+                self.learned.remove(workload);
+                self.changed.remove(workload);
+            }
+        }
+        self.forgotten = forgotten;
     }
 
     /// What holds now of what somebody has approved.

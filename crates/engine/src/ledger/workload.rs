@@ -8,11 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Labels that name the owner: a project, a service or a namespace.
-pub(crate) const OWNERS: [&str; 3] = [
-    "com.docker.compose.project",
-    "com.docker.swarm.service.name",
-    "io.kubernetes.pod.namespace",
-];
+pub(crate) const OWNERS: [&str; 3] =
+    ["com.docker.compose.project", "com.docker.swarm.service.name", "io.kubernetes.pod.namespace"];
 
 /// Image, command and owner, hashed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,9 +23,8 @@ impl Workload {
         command: &[String],
         labels: &[String],
     ) -> Self {
-        let is_owner = |label: &&String| {
-            label.split_once('=').is_some_and(|(key, _)| OWNERS.contains(&key))
-        };
+        let is_owner =
+            |label: &&String| label.split_once('=').is_some_and(|(key, _)| OWNERS.contains(&key));
         let owner = labels.iter().find(is_owner);
         let image = if image_id.is_some() { "" } else { image };
         let parts = postcard::to_allocvec(&(image_id, image, command, owner));

@@ -89,13 +89,19 @@ fn the_words_stand_in_names_tags_projects_and_labels_and_may_be_others() {
     };
     assert_eq!(told(&|_, _| {}, None), None);
     assert_eq!(told(&|w, _| named(w, "web-ci-1", "web"), None), say("`ci` in its name"));
-    assert_eq!(told(&|w, _| named(w, "web", "dev/web:1-debug"), None), say("`debug` in its image tag"));
+    assert_eq!(
+        told(&|w, _| named(w, "web", "dev/web:1-debug"), None),
+        say("`debug` in its image tag")
+    );
     assert_eq!(told(&|w, _| named(w, "web", "dev/web:1"), None), None, "dev publishes it");
     let project = &["com.docker.compose.project=shop-test"];
     assert_eq!(told(&|w, id| label(w, id, project), None), say("`test` in its project"));
     let staging = &["env=staging"];
     assert_eq!(told(&|w, id| label(w, id, staging), None), None);
-    assert_eq!(told(&|w, id| label(w, id, staging), Some("staging")), say("`staging` in its label"));
+    assert_eq!(
+        told(&|w, id| label(w, id, staging), Some("staging")),
+        say("`staging` in its label")
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod ads;
 mod alerts;
+mod baseline;
 mod completions;
 mod coverage;
 mod demo;
@@ -75,6 +76,7 @@ enum Command {
     Flows(flows::Arguments),
     Alerts(alerts::Arguments),
     Suppress(suppress::Arguments),
+    Baseline(baseline::Arguments),
     Explain(explain::Arguments),
     Respond(respond::Arguments),
     Evidence(evidence::Arguments),
@@ -95,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Flows(arguments) => flows::run(arguments),
         Command::Alerts(arguments) => alerts::run(arguments),
         Command::Suppress(arguments) => suppress::run(arguments),
+        Command::Baseline(arguments) => baseline::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Respond(arguments) => respond::run(arguments),
         Command::Rules(arguments) => rules::run(arguments),

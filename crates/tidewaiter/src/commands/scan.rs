@@ -8,6 +8,7 @@ use observation::SourceKind;
 
 use super::Outcome;
 use super::alerts::LevelChoice;
+use super::baseline::ExpectationsChoice;
 use crate::intel::IntelChoice;
 use crate::pipeline::{FACT_BYTES_MAX, Facts, Judge, Merge, Rows, SortedFacts, Totals, replay};
 use crate::progress::Progress;
@@ -59,6 +60,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     intel: IntelChoice,
     #[command(flatten)]
+    expectations: ExpectationsChoice,
+    #[command(flatten)]
     rules: RulesChoice,
     /// Keep the alerts in the store in this folder, so that `explain`, `alerts`, `suppress` and
     /// `respond` find them, and honour its suppressions. Without it nothing is kept.
@@ -84,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let suppressions = Suppressions::of(folder, arguments.suppressions.as_deref())?;
     let mut judge =
         Judge::replaying(store, sink).honouring(suppressions).ruled_by(arguments.rules.read()?);
+    judge = judge.expecting(arguments.expectations.read())?;
     arguments.intel.teach(&mut judge)?;
     let input = Job {
         containers: arguments.containers.as_deref(),
@@ -140,6 +144,7 @@ impl Job<'_> {
         totals.alerts = judge.finish()?;
         totals.forgotten("older names and flows forgotten", judge.tally().evicted_count);
         totals.dropped("matches of rules without room", judge.rule_dropped_count());
+        totals.forgotten("older baselines forgotten", judge.baseline_forgotten_count());
         Ok(totals)
     }
 }

@@ -318,13 +318,13 @@ fn identity(alert: AlertId, at: Time) -> String {
 }
 
 /// Who made it, as far as the system says.
-fn author() -> String {
+pub(super) fn author() -> String {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     of("SUDO_USER").or_else(|| of("USER")).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// A time with its unit: `14d`.
-fn span(text: &str) -> Result<Span, String> {
+pub(super) fn span(text: &str) -> Result<Span, String> {
     let unit_s = match text.chars().last() {
         Some('s') => 1,
         Some('m') => 60,

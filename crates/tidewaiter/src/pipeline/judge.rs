@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use engine::{Alert, AlertId, AlertUpdate, Engine, Indicators, Level, Limits};
+use engine::{Alert, AlertId, AlertUpdate, Engine, Expectations, Indicators, Level, Limits};
 use observation::{Observation, Time};
 
 use super::host_gate::HostGate;
@@ -36,6 +36,8 @@ pub(crate) struct Judge {
     suppressions: Suppressions,
     rules: Rules,
     showing: Showing,
+    /// Baselines that had to go from the store for newer ones.
+    baseline_forgotten_count: u64,
     /// Updates of the current call.
     fresh: Vec<AlertUpdate>,
     /// Updates that wait for their commit.
@@ -65,7 +67,19 @@ impl Judge {
         let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (gate, suppressions) = (HostGate::default(), Suppressions::default());
         let rules = Rules::default();
-        Self { gate, engine, store, sink, suppressions, rules, showing, fresh, waiting, alerts }
+        Self {
+            gate,
+            engine,
+            store,
+            sink,
+            suppressions,
+            rules,
+            showing,
+            baseline_forgotten_count: 0,
+            fresh,
+            waiting,
+            alerts,
+        }
     }
 
     /// The same judge, which does not show what these suppressions hide.
@@ -77,6 +91,45 @@ impl Judge {
     /// The same judge, with rules of the user's own beside the strategies.
     pub(crate) fn ruled_by(self, rules: Rules) -> Self {
         Self { rules, ..self }
+    }
+
+    /// The same judge, which expects what the store's baselines and a person's word on them say.
+    pub(crate) fn expecting(mut self, expectations: Expectations) -> anyhow::Result<Self> {
+        self.engine.expect(expectations);
+        let _ = self.store.has_changed_elsewhere()?;
+        // What the store holds was learned after it was told to forget.
+        self.decide()?;
+        let learned = self.store.baselines()?;
+        learned.into_iter().for_each(|baseline| self.engine.recall(baseline));
+        Ok(self)
+    }
+
+    /// Somebody may have approved a baseline meanwhile, or forgotten one.
+    pub(crate) fn refresh_decisions(&mut self) -> anyhow::Result<&[AlertUpdate]> {
+        self.fresh.clear();
+        if self.store.has_changed_elsewhere()? {
+            self.decide()?;
+        }
+        Ok(&self.fresh)
+    }
+
+    fn decide(&mut self) -> anyhow::Result<()> {
+        let fresh = &mut self.fresh;
+        fresh.clear();
+        self.engine.decide(self.store.decisions()?, &mut |update| fresh.push(update));
+        self.settle()
+    }
+
+    /// Keeps what was learned since this was done last.
+    pub(crate) fn keep_baselines(&mut self) -> anyhow::Result<()> {
+        let learned = self.engine.take_learned();
+        self.baseline_forgotten_count += self.store.save_baselines(&learned)?;
+        Ok(())
+    }
+
+    /// Baselines that had to go from the store for newer ones.
+    pub(crate) const fn baseline_forgotten_count(&self) -> u64 {
+        self.baseline_forgotten_count
     }
 
     /// Matches of rules that found no room among the alerts.
@@ -134,6 +187,7 @@ impl Judge {
         self.rules.finish(&mut |update| fresh.push(update));
         self.settle()?;
         self.commit()?;
+        self.keep_baselines()?;
         if self.showing == Showing::AtTheEnd {
             self.show_all()?;
         }

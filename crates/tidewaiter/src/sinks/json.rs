@@ -16,7 +16,7 @@ use super::words;
 use crate::timestamp::rfc3339;
 
 /// A JSON text on one line and in ASCII.
-pub(super) fn ascii(value: &Value) -> String {
+pub(crate) fn ascii(value: &Value) -> String {
     let text = value.to_string();
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text;

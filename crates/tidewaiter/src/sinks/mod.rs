@@ -20,6 +20,7 @@ use engine::{Alert, AlertId, Level};
 pub(crate) use attack::{sub_techniques, technique_name};
 pub(crate) use conn::{write_conn, write_row};
 pub(crate) use escape::{defanged, defanged_address, escaped, escaped_whole};
+pub(crate) use json::ascii;
 pub(crate) use next::Commands;
 pub(crate) use table::alert_table;
 use table::revision_line;

@@ -2,6 +2,7 @@
 //! reached the disk before anything is shown. Evidence lies in folders beside it.
 
 mod alerts;
+mod baselines;
 mod receipts;
 mod schema;
 
@@ -23,6 +24,8 @@ const BUSY_MS_MAX: u64 = 10_000;
 pub(crate) struct Store {
     connection: Connection,
     folder: PathBuf,
+    /// Changes when another program writes to it.
+    data_version: Option<i64>,
 }
 
 impl Store {
@@ -48,7 +51,7 @@ impl Store {
     pub(crate) fn passing() -> anyhow::Result<Self> {
         let mut connection = Connection::open_in_memory()?;
         schema::migrate(&mut connection)?;
-        Ok(Self { connection, folder: PathBuf::new() })
+        Ok(Self { connection, folder: PathBuf::new(), data_version: None })
     }
 
     fn prepared(mut connection: Connection, folder: &Path) -> anyhow::Result<Self> {
@@ -60,7 +63,7 @@ impl Store {
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         schema::migrate(&mut connection)?;
-        Ok(Self { connection, folder: folder.to_path_buf() })
+        Ok(Self { connection, folder: folder.to_path_buf(), data_version: None })
     }
 
     /// The folder that it lies in; empty for a passing one.

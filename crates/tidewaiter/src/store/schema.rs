@@ -38,6 +38,18 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE alerts ADD COLUMN suppressed_by TEXT;   -- the suppression's id, while it hides it
     CREATE INDEX alerts_by_suppression ON alerts (suppressed_by);
 ",
+    "
+    CREATE TABLE baselines (
+        workload  TEXT PRIMARY KEY,            -- as alerts show it
+        last_seen INTEGER NOT NULL,
+        json      TEXT NOT NULL                -- the whole Baseline
+    ) STRICT;
+    CREATE TABLE baseline_decisions (
+        workload  TEXT PRIMARY KEY,
+        at        INTEGER NOT NULL,
+        json      TEXT NOT NULL                -- the Decision: what a person said last
+    ) STRICT;
+",
 ];
 
 /// Brings the store to this program's version.

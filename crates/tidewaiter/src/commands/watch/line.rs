@@ -27,6 +27,9 @@ use crate::sources::live::{PACKETS, PROCESSES, SOCKETS};
 /// but for what its source learned late.
 const BEHIND: Span = Span::from_millis(REORDER_MS);
 
+/// How often what was learned is kept.
+const LEARNED_EVERY: Span = Span::from_secs(60);
+
 /// Everything behind the queue.
 pub(super) struct Line {
     judge: Judge,
@@ -47,6 +50,8 @@ pub(super) struct Line {
     unreadable_count: u64,
     folder: PathBuf,
     started: Time,
+    /// When what was learned was kept last.
+    learned_at: Time,
 }
 
 /// The last line, and the manifest's.
@@ -83,6 +88,7 @@ impl Line {
             unreadable_count: 0,
             folder: folder.to_path_buf(),
             started: crate::timestamp::now(),
+            learned_at: crate::timestamp::now(),
         })
     }
 
@@ -129,6 +135,7 @@ impl Line {
             self.judge_one(&Observation { at: now, witness: source, order: 0, fact })?;
         }
         self.judge.refresh_suppressions(now);
+        self.look_after_baselines(now)?;
         self.intel.teach(&mut self.judge);
         let (rings, evidence) = (live.rings(), live.held_counts());
         self.write_coverage(rings, live.checks(), live.sums(), evidence, now);
@@ -158,7 +165,22 @@ impl Line {
         totals.forgotten("older names and flows forgotten", evicted_count);
         totals.dropped("evidence not written", spooled.failed_count);
         totals.dropped("matches of rules without room", self.judge.rule_dropped_count());
+        totals.forgotten("older baselines forgotten", self.judge.baseline_forgotten_count());
         Ok(LastLine { totals, sums: ended.sums })
+    }
+
+    /// Somebody may have approved or forgotten one; what was learned is kept now and then.
+    fn look_after_baselines(&mut self, now: Time) -> anyhow::Result<()> {
+        let updates = self.judge.refresh_decisions()?;
+        self.keeper.note(updates);
+        self.spool.take(updates);
+        if now.since(self.learned_at) >= LEARNED_EVERY {
+            self.learned_at = now;
+            if let Err(error) = self.judge.keep_baselines() {
+                self.standing.complain(&format!("keeping what was learned: {error:#}"));
+            }
+        }
+        Ok(())
     }
 
     fn judge_parcel(&mut self, parcel: &Parcel) -> anyhow::Result<()> {

@@ -20,6 +20,7 @@ use observation::{Span, Time};
 
 use super::Outcome;
 use super::alerts::LevelChoice;
+use super::baseline::ExpectationsChoice;
 use crate::intel::IntelChoice;
 use crate::pipeline::{Judge, Showing};
 use crate::record::Recorder;
@@ -72,6 +73,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     intel: IntelChoice,
     #[command(flatten)]
+    expectations: ExpectationsChoice,
+    #[command(flatten)]
     rules: RulesChoice,
     #[command(flatten)]
     store: StoreChoice,
@@ -95,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let suppressions = Suppressions::of(Some(&folder), arguments.suppressions.as_deref())?;
     let mut judge =
         Judge::resuming(engine, store, sink, Showing::AsTheyCome).honouring(suppressions);
-    judge = judge.ruled_by(arguments.rules.read()?);
+    judge = judge.ruled_by(arguments.rules.read()?).expecting(arguments.expectations.read())?;
     let intel = arguments.intel.follow(&mut judge)?;
     let (live, parcels) = Live::start(recorder.clone(), seed, since)?;
     let mut line = Line::new(judge, intel, keeper, &live, recorder.clone(), &folder)?;
