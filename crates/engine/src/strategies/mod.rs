@@ -226,6 +226,8 @@ mod tests {
         "lasting.rs",
         "flows/freight.rs",
         "surveys.rs",
+        "baseline/mod.rs",
+        "marks.rs",
     ];
 
     fn folder() -> &'static Path {

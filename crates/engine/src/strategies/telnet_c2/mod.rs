@@ -176,7 +176,9 @@ impl Story {
             Self::HeldSilent => ("accepted, held open in silence".to_owned(), HELD_SILENT_DB),
             Self::ClosedSilent => ("accepted, closed without a word".to_owned(), CLOSED_SILENT_DB),
             Self::Obeyed => ("a known grammar was obeyed".to_owned(), OBEYED_DB),
-            Self::Refused => ("connection not accepted".to_owned(), REFUSED_DB),
+            Self::Refused => {
+                ("not accepted, as at a dead address or a wrong port".to_owned(), REFUSED_DB)
+            }
             Self::Unresolved => ("the name did not resolve".to_owned(), UNRESOLVED_DB),
             Self::NotRun => ("never ran: no such program in the image".to_owned(), NOT_RUN_DB),
         };
