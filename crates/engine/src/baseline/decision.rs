@@ -98,7 +98,9 @@ pub fn proposal<'a>(
         Decision::Approved(approval) => Some(approval),
         Decision::Forgotten { .. } => None,
     });
-    let is_kin = |it: &&Approval| it.lineage == baseline.lineage;
+    // What has no name is nobody's kin.
+    let is_named = !baseline.lineage.name.is_empty() && !baseline.lineage.image.is_empty();
+    let is_kin = |it: &&Approval| is_named && it.lineage == baseline.lineage;
     let latest =
         approvals.filter(is_kin).max_by_key(|it| (it.workload == baseline.workload, it.at));
     latest.filter(|it| it.workload != baseline.workload)

@@ -54,7 +54,8 @@ impl Visit {
 
 impl Engine {
     /// Sets what is expected; a saved state does not hold it.
-    pub fn expect(&mut self, expectations: Expectations) {
+    pub fn expect(&mut self, mut expectations: Expectations) {
+        expectations.marks.retain(|word| !word.is_empty());
         self.baselines.expectations = expectations;
     }
 
