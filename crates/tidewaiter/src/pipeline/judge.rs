@@ -311,3 +311,135 @@ fn shown(update: &AlertUpdate) -> Option<(&Alert, Occasion)> {
         AlertUpdate::Closed(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::net::IpAddr;
+
+    use engine::{Approval, Baseline, Decision};
+    use observation::{
+        ConnState, ContainerFact, ContainerId, ContainerState, Counts, Endpoint, Fact, Flaws,
+        FlowClosed, FlowId, FlowKey, FlowOpened, LocalSide, Network, NetworkAttached, PortId,
+        Privilege, Runtime, SourceId, Span, Transport,
+    };
+
+    use super::*;
+    use crate::sinks::{Commands, Format};
+
+    const ID: ContainerId = ContainerId([7; 32]);
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 17, 0, 2));
+    const START: Time = Time(1_795_550_400_000_000_000);
+
+    fn observed(at: Time, fact: Fact<'static>) -> Observation<'static> {
+        Observation { at, witness: SourceId(1), order: 0, fact }
+    }
+
+    fn container() -> [Observation<'static>; 2] {
+        let privilege = Privilege { kept_running: true, ..Privilege::default() };
+        let described = ContainerFact {
+            id: ID,
+            runtime: Runtime::Docker,
+            state: ContainerState::Running,
+            name: Cow::Borrowed("shop"),
+            image: Cow::Borrowed("shop:1"),
+            image_id: None,
+            registry_digests: Vec::new(),
+            command: vec![Cow::Borrowed("/srv/shop")],
+            environment: Vec::new(),
+            labels: Vec::new(),
+            extra_hosts: Vec::new(),
+            privilege: Some(privilege),
+            pid: 0,
+            cgroup: 0,
+            network: Network::Own,
+            created: Some(START),
+        };
+        let attached = NetworkAttached {
+            id: ID,
+            network: Cow::Borrowed("bridge"),
+            addresses: vec![HOME],
+            aliases: Vec::new(),
+            gateways: Vec::new(),
+            port: None,
+            netns: 0,
+            detached: None,
+        };
+        [Fact::Container(described), Fact::NetworkAttached(attached)]
+            .map(|fact| observed(START, fact))
+    }
+
+    /// One of many calls by a timer.
+    fn call(number: u64) -> [Observation<'static>; 2] {
+        let start = START + Span::from_secs(3600 + number * 1440 + number * 37 % 60);
+        let end = start + Span::from_millis(200);
+        let address = IpAddr::from([198, 51, 100, 10]);
+        let key = FlowKey {
+            port: PortId::UNKNOWN,
+            transport: Transport::Tcp,
+            originator: Endpoint { address: HOME, port: 20_000 + (number % 9000) as u16 },
+            responder: Endpoint { address, port: 443 },
+        };
+        let (flow, local) = (FlowId(number + 1), LocalSide::Originator);
+        let counts = |payload_bytes| Counts { packets: 4, payload_bytes, ip_bytes: 300 };
+        let closed = FlowClosed {
+            flow,
+            key,
+            local,
+            start,
+            end,
+            state: ConnState::SF,
+            originator: counts(500),
+            responder: counts(900),
+            responder_bytes_after_close: 0,
+            burst_count: 2,
+            protocols: vec![Cow::Borrowed("tls")],
+            ja4: None,
+            community_id: Cow::Borrowed("1:AAAA"),
+            flaws: Flaws::NONE,
+        };
+        let opened = Fact::FlowOpened(FlowOpened { flow, key, local });
+        [observed(start, opened), observed(end, Fact::FlowClosed(closed))]
+    }
+
+    fn approval(baseline: &Baseline) -> Decision {
+        Decision::Approved(Approval {
+            workload: baseline.workload.clone(),
+            lineage: baseline.lineage.clone(),
+            at: baseline.all.last,
+            by: "ops".to_owned(),
+            reason: "its vendor".to_owned(),
+            destinations: baseline.destinations_to_approve(),
+        })
+    }
+
+    #[test]
+    fn an_approval_is_taken_up_while_it_runs_and_no_later_than_the_next_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let sink = Sink::stdout(Format::Json, Level::Critical, Commands::Nowhere);
+        let engine = Engine::new(Limits::default(), 1);
+        let judge = Judge::resuming(engine, store, sink, Showing::AsTheyCome);
+        let mut judge = judge.expecting(Expectations::default()).unwrap();
+        for seen in container().into_iter().chain((0..480).flat_map(call)) {
+            judge.observe(&seen).unwrap();
+        }
+        judge.advance(START + Span::from_secs(9 * 86_400)).unwrap();
+        judge.keep_baselines().unwrap();
+        assert_eq!(judge.counts().at_or_above(Level::Medium), 1);
+        assert!(judge.refresh_decisions().unwrap().is_empty());
+
+        let mut person = Store::open(folder.path()).unwrap();
+        let [baseline] = person.baselines().unwrap().try_into().unwrap();
+        person.decide(&approval(&baseline)).unwrap();
+        let updates = judge.refresh_decisions().unwrap();
+        assert!(matches!(updates, [AlertUpdate::Revised(alert)] if alert.level == Level::Low));
+        assert_eq!(judge.counts().at_or_above(Level::Medium), 0);
+        assert!(judge.refresh_decisions().unwrap().is_empty());
+        let workload = baseline.workload;
+        let at = START + Span::from_secs(10 * 86_400);
+        person.decide(&Decision::Forgotten { workload, at }).unwrap();
+        judge.refresh_decisions().unwrap();
+        assert_eq!(judge.counts().at_or_above(Level::Medium), 1);
+    }
+}
