@@ -16,53 +16,53 @@ use crate::parsed::Reason;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Conn<'a> {
-    ts: When,
+    pub(super) ts: When,
     #[serde(borrow)]
-    uid: Text<'a>,
+    pub(super) uid: Text<'a>,
     #[serde(rename = "id.orig_h", alias = "id_orig_h")]
-    orig_h: Address,
+    pub(super) orig_h: Address,
     #[serde(rename = "id.orig_p", alias = "id_orig_p")]
-    orig_p: Count,
+    pub(super) orig_p: Count,
     #[serde(rename = "id.resp_h", alias = "id_resp_h")]
-    resp_h: Address,
+    pub(super) resp_h: Address,
     #[serde(rename = "id.resp_p", alias = "id_resp_p")]
-    resp_p: Count,
+    pub(super) resp_p: Count,
     #[serde(borrow)]
-    proto: Text<'a>,
+    pub(super) proto: Text<'a>,
     #[serde(borrow)]
-    service: Text<'a>,
-    duration: Lasted,
-    orig_bytes: Count,
-    resp_bytes: Count,
+    pub(super) service: Text<'a>,
+    pub(super) duration: Lasted,
+    pub(super) orig_bytes: Count,
+    pub(super) resp_bytes: Count,
     #[serde(borrow)]
-    conn_state: Text<'a>,
-    local_orig: Flag,
-    local_resp: Flag,
-    missed_bytes: Count,
+    pub(super) conn_state: Text<'a>,
+    pub(super) local_orig: Flag,
+    pub(super) local_resp: Flag,
+    pub(super) missed_bytes: Count,
     #[serde(borrow)]
-    history: Text<'a>,
-    orig_pkts: Count,
-    orig_ip_bytes: Count,
-    resp_pkts: Count,
-    resp_ip_bytes: Count,
+    pub(super) history: Text<'a>,
+    pub(super) orig_pkts: Count,
+    pub(super) orig_ip_bytes: Count,
+    pub(super) resp_pkts: Count,
+    pub(super) resp_ip_bytes: Count,
     #[serde(borrow)]
-    community_id: Text<'a>,
+    pub(super) community_id: Text<'a>,
     #[serde(borrow)]
-    tunnel_parents: List<Text<'a>>,
+    pub(super) tunnel_parents: List<Text<'a>>,
     /// Since Zeek 7.1.
-    ip_proto: Count,
+    pub(super) ip_proto: Count,
     /// A plug-in of its own, and ours.
     #[serde(borrow)]
-    ja4: Text<'a>,
+    pub(super) ja4: Text<'a>,
     /// Ours: the capture port.
-    port: Count,
+    pub(super) port: Count,
     /// Ours.
-    bursts: Count,
+    pub(super) bursts: Count,
     /// Ours.
-    resp_bytes_after_close: Count,
+    pub(super) resp_bytes_after_close: Count,
     /// Ours.
     #[serde(borrow)]
-    flaws: List<Text<'a>>,
+    pub(super) flaws: List<Text<'a>>,
 }
 
 impl Conn<'_> {
@@ -153,19 +153,22 @@ impl Conn<'_> {
     }
 
     fn flaws(&self, transport: Transport) -> Flaws {
-        let history = self.history.0.as_bytes();
-        let has = |letters: &[u8]| history.iter().any(|letter| letters.contains(letter));
-        let mut flaws = Flaws::NONE;
-        if self.missed_bytes.or_zero() > 0 || has(b"gG") {
+        let (mut flaws, mut began) = (Flaws::NONE, self.history.0.is_empty());
+        for letter in self.history.0.bytes() {
+            match letter {
+                b's' | b'S' | b'h' | b'H' => began = true,
+                b'g' | b'G' => flaws = flaws.with(Flaws::GAP),
+                // Flags that contradict each other. Wrong checksums are mostly a network card's
+                // doing.
+                b'i' | b'I' | b'q' | b'Q' => flaws = flaws.with(Flaws::BAD_HEADER),
+                _ => {}
+            }
+        }
+        if self.missed_bytes.or_zero() > 0 {
             flaws = flaws.with(Flaws::GAP);
         }
-        let began = has(b"sShH");
-        if transport == Transport::Tcp && !history.is_empty() && !began {
+        if transport == Transport::Tcp && !began {
             flaws = flaws.with(Flaws::MIDSTREAM);
-        }
-        // Flags that contradict each other. Wrong checksums are mostly a network card's doing.
-        if has(b"iIqQ") {
-            flaws = flaws.with(Flaws::BAD_HEADER);
         }
         if !self.tunnel_parents.0.is_empty() {
             flaws = flaws.with(Flaws::TUNNELLED);
