@@ -42,6 +42,17 @@ pub enum AlertUpdate {
     Closed(AlertId),
 }
 
+impl AlertUpdate {
+    /// The alert that it is about.
+    #[must_use]
+    pub const fn id(&self) -> AlertId {
+        match self {
+            Self::Opened(alert) | Self::Revised(alert) | Self::Adopted(alert, _) => alert.id,
+            Self::Closed(id) => *id,
+        }
+    }
+}
+
 /// Thresholds on the sum of evidence, see [`Level::of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the levels are their names")]

@@ -9,7 +9,7 @@ use observation::{
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertUpdate, Maturity};
-use crate::alerts::{Alerts, Channels, surroundings};
+use crate::alerts::{Alerts, Channels, Following, surroundings};
 use crate::baseline::Baselines;
 use crate::channel::{Channel, ChannelKey, Far};
 use crate::flows::{self, Flow, Flows, Handle, Keep, Seed};
@@ -124,6 +124,13 @@ impl Engine {
             channel_evicted_count: 0,
             observation_count: 0,
         }
+    }
+
+    /// The same engine, whose alerts are followed in this way.
+    #[must_use]
+    pub fn followed(mut self, following: Following) -> Self {
+        self.alerts.follow(following);
+        self
     }
 
     /// Takes one Observation in. What was due before it happens before it, at its own time, so that
@@ -313,8 +320,9 @@ impl Engine {
     /// it.
     pub(crate) fn dirty(&self, handle: Handle, dirty: &mut Dirty) {
         let Some(flow) = self.flows.get(handle) else { return };
-        // A conversation in a known grammar concerns us only when a raw client holds it.
-        let is_plain = flow.is_explained() && !flow.is_odd();
+        // A conversation in a known grammar, or none at all, concerns us only when a raw client
+        // holds it.
+        let is_plain = (flow.is_explained() || flow.is_refused()) && !flow.is_odd();
         if flow.keep == Keep::Loose && is_plain && !self.ledger.has_any_client() {
             return;
         }

@@ -53,6 +53,7 @@ pub use alert::{
     Actor, Alert, AlertId, AlertUpdate, Blind, ContainerView, Counted, Evidence, Excerpt, Family,
     FlowView, Level, Maturity, Peer, PeerName, PeerRole, Prevalence, ProcessView, Status, Subject,
 };
+pub use alerts::Following;
 pub use attack::{ATTACK_VERSION, Tactic, technique};
 pub use attribution::Attributed;
 pub use baseline::{

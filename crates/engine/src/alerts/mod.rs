@@ -37,8 +37,33 @@ macro_rules! surroundings {
 }
 pub(crate) use surroundings;
 
-/// What changes without raising the level is told at most this often.
+/// What changes without raising the level is told at most this often, and of an old alert more
+/// rarely: after one part in so many of its age. What a day has shown changes little in a second.
 const REVISE_EVERY: Span = Span::from_secs(1);
+const REVISE_EVERY_MAX: Span = Span::from_secs(300);
+const REVISE_AGE_PARTS: u64 = 16;
+
+/// How closely somebody follows what is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Following {
+    /// Somebody looks on: an old alert, too, is revised every few minutes.
+    #[default]
+    Live,
+    /// What counts is what is told in the end: meanwhile an alert is revised when its age has
+    /// doubled.
+    InTheEnd,
+}
+
+impl Following {
+    /// How long an alert of this age is not told again, where its level stays.
+    fn pause(self, age: Span) -> Span {
+        match self {
+            Self::Live => Span(age.0 / REVISE_AGE_PARTS).clamp(REVISE_EVERY, REVISE_EVERY_MAX),
+            Self::InTheEnd => age.max(REVISE_EVERY),
+        }
+    }
+}
+
 /// So long after its last change an alert is looked at once more: by then late word is here.
 const LAST_LOOK: Span = Span::from_millis(LATE_MS_MAX);
 
@@ -80,6 +105,13 @@ struct Told {
     named: Option<ContainerId>,
 }
 
+impl Told {
+    /// When what has changed since may be told, where the level has not.
+    fn next(&self, following: Following) -> Time {
+        self.at + following.pause(self.at.since(self.opened_at))
+    }
+}
+
 /// All alerts that are open.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Alerts {
@@ -91,6 +123,7 @@ pub(crate) struct Alerts {
     changed: BTreeSet<AlertKey>,
     /// When something may be told.
     due: BTreeSet<(Time, AlertKey)>,
+    following: Following,
     alert_count_max: usize,
     subject_count_max: usize,
     opened_count: u64,
@@ -115,11 +148,16 @@ impl Alerts {
             ids: BTreeMap::new(),
             changed: BTreeSet::new(),
             due: BTreeSet::new(),
+            following: Following::Live,
             alert_count_max: limits.alert_count_max,
             subject_count_max: limits.subject_count_max,
             opened_count: 0,
             evicted_count: 0,
         }
+    }
+
+    pub(crate) const fn follow(&mut self, following: Following) {
+        self.following = following;
     }
 
     pub(crate) const fn opened_count(&self) -> u64 {
@@ -253,7 +291,7 @@ impl Alerts {
         let Some(alert) = self.open.get(key) else { return };
         let level = surroundings.level(alert.channels.keys());
         let from = match alert.id.and_then(|id| self.told.get(&id)) {
-            Some(told) if told.level == level => told.at + REVISE_EVERY,
+            Some(told) if told.level == level => told.next(self.following),
             _ => surroundings.clock,
         };
         let at = alert.due.map_or(from, |due| due.min(from));
@@ -300,10 +338,12 @@ impl Alerts {
         {
             let Some(alert) = self.open.get_mut(&key) else { continue };
             alert.due = None;
-            let look_at = alert.look_at;
+            let (look_at, id, following) = (alert.look_at, alert.id, self.following);
             self.tell_one(&key, Telling::News, surroundings, out);
             if look_at > now {
-                self.set_due(&key, look_at);
+                let told = id.and_then(|id| self.told.get(&id));
+                let at = told.map_or(look_at, |told| look_at.max(told.next(following)));
+                self.set_due(&key, at);
             }
         }
     }

@@ -2,6 +2,15 @@
 
 use observation::{ConnState, FlowClosed};
 
+use super::Flow;
+
+impl Flow {
+    /// A call that came to nothing.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_outgoing() && self.has_failed() && !self.speaks()
+    }
+}
+
 /// Whether a record says that the responder took part.
 pub(crate) const fn was_accepted(fact: &FlowClosed<'_>) -> bool {
     match fact.state {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use engine::{Alert, AlertId, AlertUpdate, Engine, Expectations, Indicators, Level, Limits};
+use engine::{
+    Alert, AlertId, AlertUpdate, Engine, Expectations, Following, Indicators, Level, Limits,
+};
 use observation::{Observation, Time};
 
 use super::host_gate::HostGate;
@@ -40,8 +42,8 @@ pub(crate) struct Judge {
     baseline_forgotten_count: u64,
     /// Updates of the current call.
     fresh: Vec<AlertUpdate>,
-    /// Updates that wait for their commit.
-    waiting: Vec<AlertUpdate>,
+    /// Updates that wait for their commit, the latest of each alert.
+    waiting: BTreeMap<AlertId, AlertUpdate>,
     /// Every alert of this run that stands.
     /// One small entry an alert; the engine's own limits bound how fast they come.
     alerts: BTreeMap<AlertId, Standing>,
@@ -64,7 +66,7 @@ enum Seen {
 impl Judge {
     /// A judge that knows what this engine knows.
     pub(crate) fn resuming(engine: Engine, store: Store, sink: Sink, showing: Showing) -> Self {
-        let (fresh, waiting, alerts) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (fresh, waiting, alerts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (gate, suppressions) = (HostGate::default(), Suppressions::default());
         let rules = Rules::default();
         Self {
@@ -150,7 +152,7 @@ impl Judge {
 
     /// A judge of recorded input: the same every time, each alert shown once and in the end.
     pub(crate) fn replaying(store: Store, sink: Sink) -> Self {
-        let engine = Engine::new(Limits::default(), REPLAY_SEED);
+        let engine = Engine::new(Limits::default(), REPLAY_SEED).followed(Following::InTheEnd);
         Self::resuming(engine, store, sink, Showing::AtTheEnd)
     }
 
@@ -254,11 +256,12 @@ impl Judge {
             }
         }
         if self.showing == Showing::AtTheEnd {
-            self.waiting.extend(self.fresh.iter().cloned());
+            let updates = self.fresh.iter().map(|update| (update.id(), update.clone()));
+            self.waiting.extend(updates);
             return if self.waiting.len() < COMMIT_UPDATE_COUNT { Ok(()) } else { self.commit() };
         }
         let hidden = |alert: &Alert| hidden_by(&self.suppressions, alert, now);
-        self.store.save_alerts(&self.fresh, hidden)?;
+        self.store.save_alerts(self.fresh.iter(), hidden)?;
         for update in &self.fresh {
             match (shown(update), update) {
                 (Some((alert, occasion)), _) => {
@@ -283,7 +286,7 @@ impl Judge {
         }
         let now = timestamp::now();
         let hidden = |alert: &Alert| hidden_by(&self.suppressions, alert, now);
-        self.store.save_alerts(&self.waiting, hidden)?;
+        self.store.save_alerts(self.waiting.values(), hidden)?;
         self.waiting.clear();
         Ok(())
     }

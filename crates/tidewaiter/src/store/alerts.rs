@@ -102,9 +102,9 @@ const COLUMNS: &str = "SELECT json, verdict, note, closed_at, suppressed_by FROM
 impl Store {
     /// Keeps what the engine says: all of it or none. When this returns, it is on the disk.
     /// What a person said about an alert stays. `suppressed_by` names what hides it.
-    pub(crate) fn save_alerts(
+    pub(crate) fn save_alerts<'a>(
         &mut self,
-        updates: &[AlertUpdate],
+        updates: impl IntoIterator<Item = &'a AlertUpdate>,
         suppressed_by: impl Fn(&Alert) -> Option<String>,
     ) -> anyhow::Result<()> {
         let transaction = self.connection.transaction()?;
