@@ -9,6 +9,8 @@ use super::periodicity::{Fitted, LENGTH_COUNT_MAX, fit_lengths};
 
 /// Lengths from a part of the usual gap to its multiple are told apart.
 const RANGE: f64 = 8.0;
+const RANGE_LOG2: f64 = 3.0;
+const _: () = assert!(RANGE == (1 << RANGE_LOG2 as u32) as f64);
 /// With more than one in so many others, the usual gap has changed, and nothing can be told: all
 /// gaps that are too short would look alike, and what is alike looks like a timer.
 const OUTSIDE_COUNT_MAX_IN: u32 = 25;
@@ -43,7 +45,7 @@ impl Lengths {
             self.outside_count = self.outside_count.saturating_add(1);
         }
         let ratio = ratio.clamp(1.0 / RANGE, RANGE);
-        let step = libm::log(ratio * RANGE) / step_log();
+        let step = libm::log(ratio * RANGE) / STEP_LOG;
         let place = (step as usize).min(LENGTH_COUNT_MAX - 1);
         if let Some(count) = self.counts.get_mut(place) {
             *count = count.saturating_add(1);
@@ -56,13 +58,11 @@ impl Lengths {
             return None;
         }
         let first = self.usual_us as f64 / 1e6 / RANGE;
-        let length = |place: usize| first * libm::exp((place as f64 + 0.5) * step_log());
+        let length = |place: usize| first * libm::exp((place as f64 + 0.5) * STEP_LOG);
         let lengths = self.counts.iter().enumerate();
         fit_lengths(lengths.map(|(place, count)| (length(place), *count)), JITTER_MIN)
     }
 }
 
 /// The logarithm of the factor from one length to the next.
-fn step_log() -> f64 {
-    2.0 * libm::log(RANGE) / LENGTH_COUNT_MAX as f64
-}
+const STEP_LOG: f64 = 2.0 * RANGE_LOG2 * core::f64::consts::LN_2 / LENGTH_COUNT_MAX as f64;

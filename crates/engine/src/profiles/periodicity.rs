@@ -138,17 +138,15 @@ impl Widths {
     }
 }
 
-/// Where a period and the waits around its multiples lie among the lengths.
+/// Where the waits around the multiples of a period lie among the lengths.
 #[derive(Default)]
 struct Cursors {
-    at_period: usize,
     around: [(usize, usize); WAITS_MAX],
 }
 
 impl Cursors {
     /// Moves on to the next, longer period.
     fn move_on(&mut self, gaps: &Gaps, period_s: f64, jitter: f64, widths: &Widths) {
-        self.at_period = gaps.below_from(self.at_period, period_s);
         let roots = widths.roots.iter().enumerate();
         for ((from, to), (place, root)) in self.around.iter_mut().zip(roots) {
             let (middle, half) = ((place + 1) as f64 * period_s, jitter * period_s * root);
@@ -162,8 +160,7 @@ impl Cursors {
 /// are shorter.
 struct Gaps {
     lengths: [f64; LENGTH_COUNT_MAX],
-    counts_below: [u32; LENGTH_COUNT_MAX + 1],
-    logs_below: [f64; LENGTH_COUNT_MAX + 1],
+    below: [(f64, f64); LENGTH_COUNT_MAX + 1],
     /// Squares of the logarithms, and the gaps themselves, added up.
     squares: f64,
     sum: f64,
@@ -176,8 +173,7 @@ impl Gaps {
     fn of(lengths: impl Iterator<Item = (f64, u32)>) -> Option<Self> {
         let mut gaps = Self {
             lengths: [0.0; LENGTH_COUNT_MAX],
-            counts_below: [0; LENGTH_COUNT_MAX + 1],
-            logs_below: [0.0; LENGTH_COUNT_MAX + 1],
+            below: [(0.0, 0.0); LENGTH_COUNT_MAX + 1],
             squares: 0.0,
             sum: 0.0,
             length_count: 0,
@@ -193,12 +189,11 @@ impl Gaps {
             gaps.sum += weight * length;
             *gaps.lengths.get_mut(gaps.length_count)? = length;
             gaps.length_count += 1;
-            *gaps.counts_below.get_mut(gaps.length_count)? = gaps.count;
-            *gaps.logs_below.get_mut(gaps.length_count)? = logs;
+            *gaps.below.get_mut(gaps.length_count)? = (f64::from(gaps.count), logs);
         }
-        let half = gaps.count / 2;
-        let counts = gaps.counts_below.get(..=gaps.length_count)?;
-        let middle = counts.partition_point(|below| *below <= half).saturating_sub(1);
+        let half = f64::from(gaps.count / 2);
+        let counts = gaps.below.get(..=gaps.length_count)?;
+        let middle = counts.partition_point(|(below, _)| *below <= half).saturating_sub(1);
         gaps.median = gaps.lengths.get(middle).copied()?;
         (gaps.count as usize >= GAP_COUNT_MIN).then_some(gaps)
     }
@@ -209,52 +204,55 @@ impl Gaps {
         from + all.iter().take_while(|length| **length < bound).count()
     }
 
-    /// How many gaps lie between two positions.
-    fn between(&self, from: usize, to: usize) -> u32 {
-        let at = |place: usize| self.counts_below.get(place).copied().unwrap_or_default();
-        at(to).saturating_sub(at(from))
-    }
-
-    /// The sum of the logarithms of the gaps between two positions.
-    fn logs(&self, from: usize, to: usize) -> f64 {
-        let at = |place: usize| self.logs_below.get(place).copied().unwrap_or_default();
-        if to > from { at(to) - at(from) } else { 0.0 }
+    /// How many gaps lie before a position, and the sum of their logarithms.
+    fn below(&self, place: usize) -> (f64, f64) {
+        self.below.get(place).copied().unwrap_or_default()
     }
 
     /// How the gaps fall around the multiples of a period.
+    ///
+    /// A stray is as likely shorter as longer than the period; of the longer ones, the longer the
+    /// rarer, but any length may be. The first wait is around the period, so that the strays before
+    /// it are the shorter ones, and all others the longer ones.
     fn hits(&self, at: &Cursors, log_period: f64, log_jitter: f64, widths: &Widths) -> Hits {
-        // A stray is as likely shorter as longer than the period; of the longer ones, the longer
-        // the rarer, but any length may be.
-        let stray = |from: usize, to: usize| {
-            let turn = at.at_period.clamp(from, to.max(from));
-            let short = f64::from(self.between(from, turn));
-            let long = f64::from(self.between(turn, to));
-            (long - short) * log_period
-                - 2.0 * self.logs(turn, to)
-                - (short + long) * core::f64::consts::LN_2
-        };
-        let mut hits = Hits { count: self.count, log_stray: widths.log_stray, ..Hits::default() };
-        let mut done = 0;
-        let around = at.around.iter().zip(&widths.logs).enumerate();
-        for ((place, ((from, to), log_width)), hit) in around.zip(&mut hits.by_waits) {
+        let (count, logs) = self.below(self.length_count);
+        let mut hits = Hits::default();
+        let (mut short_count, mut long_count, mut long_logs) = (0.0, count, logs);
+        let (mut done, mut log_widths) = (0, 0.0);
+        for (place, ((from, to), log_width)) in at.around.iter().zip(&widths.logs).enumerate() {
             // Where the waits of two multiples overlap, they are the shorter one's.
             let from = (*from).max(done);
             let to = (*to).max(from);
-            *hit = (self.between(from, to), log_width + log_jitter + log_period);
-            hits.log_strays += stray(done, from);
+            let ((count_from, logs_from), (count_to, logs_to)) = (self.below(from), self.below(to));
+            let within = count_to - count_from;
+            hits.kept += within;
+            hits.lost += place as f64 * within;
+            log_widths += log_width * within;
             if place == 0 {
-                hits.log_strays_of_one = stray(0, from) + stray(to, self.length_count);
+                short_count = count_from;
+                (long_count, long_logs) = (count - count_to, logs - logs_to);
+                hits.kept_of_one = within;
+                let strays = Strays { short_count, long_count, long_logs };
+                hits.log_rest_of_one = strays.log(log_period, widths.log_stray)
+                    - log_widths
+                    - within * (log_jitter + log_period);
+            } else {
+                long_count -= within;
+                long_logs -= logs_to - logs_from;
             }
             done = to;
         }
-        hits.log_strays += stray(done, self.length_count);
+        let strays = Strays { short_count, long_count, long_logs };
+        hits.log_rest = strays.log(log_period, widths.log_stray)
+            - log_widths
+            - hits.kept * (log_jitter + log_period);
         hits
     }
 
     /// The best innocent explanation, with the same prior on its scale.
     fn log_innocent(&self) -> f64 {
         let count = f64::from(self.count);
-        let logs = self.logs(0, self.length_count);
+        let (_, logs) = self.below(self.length_count);
         let log_sum = libm::log(self.sum);
         let memoryless = libm::lgamma(count) - count * log_sum;
         let two_steps = libm::lgamma(2.0 * count) - 2.0 * count * log_sum + logs;
@@ -269,30 +267,41 @@ impl Gaps {
     }
 }
 
-/// How many gaps are one, two … waits long and how wide these may be; and the strays.
+/// Gaps that are no timer's.
+struct Strays {
+    short_count: f64,
+    long_count: f64,
+    /// The sum of the logarithms of the longer ones.
+    long_logs: f64,
+}
+
+impl Strays {
+    fn log(&self, log_period: f64, log_stray: f64) -> f64 {
+        let count = self.short_count + self.long_count;
+        (self.long_count - self.short_count) * log_period - 2.0 * self.long_logs
+            + count * (log_stray - core::f64::consts::LN_2)
+    }
+}
+
+/// How many gaps a timer explains, how many waits were lost in them, and the logarithm of the
+/// likelihood of all that does not depend on how many get lost.
 #[derive(Default)]
 struct Hits {
-    by_waits: [(u32, f64); WAITS_MAX],
-    count: u32,
-    log_strays: f64,
+    kept: f64,
+    lost: f64,
+    log_rest: f64,
     /// The same where a gap may be one wait long only.
-    log_strays_of_one: f64,
-    log_stray: f64,
+    kept_of_one: f64,
+    log_rest_of_one: f64,
 }
 
 impl Hits {
     fn log_likelihood(&self, loss: f64, log_loss: f64, log_kept: f64) -> f64 {
-        let loses = loss > 0.0;
-        let (waits_max, log_strays) =
-            if loses { (WAITS_MAX, self.log_strays) } else { (1, self.log_strays_of_one) };
-        let mut stray_count = self.count;
-        let mut sum = log_strays;
-        for (place, (hits, log_width)) in self.by_waits.iter().enumerate().take(waits_max) {
-            stray_count -= hits;
-            let lost = if place == 0 { 0.0 } else { place as f64 * log_loss };
-            sum += f64::from(*hits) * (log_kept + lost - log_width);
+        if loss > 0.0 {
+            self.log_rest + self.kept * log_kept + self.lost * log_loss
+        } else {
+            self.log_rest_of_one + self.kept_of_one * log_kept
         }
-        sum + f64::from(stray_count) * self.log_stray
     }
 }
 
@@ -305,8 +314,8 @@ struct LogSum {
 
 impl LogSum {
     fn add(&mut self, term: f64) {
-        // Further below, nothing is left of it.
-        const NEGLIGIBLE: f64 = 40.0;
+        // All that lie further below add up to less than a ten-thousandth of a deciban.
+        const NEGLIGIBLE: f64 = 18.0;
         match self.most {
             Some(most) if term <= most - NEGLIGIBLE => {}
             Some(most) if term <= most => self.sum += libm::exp(term - most),
