@@ -56,17 +56,17 @@ impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
         key: K,
         make: impl FnOnce() -> V,
     ) -> (Option<&mut V>, Option<(K, V)>) {
-        let mut evicted = None;
-        if self.entries.len() >= self.count_max && !self.entries.contains_key(&key) {
-            evicted = self.evict();
+        // Mostly it is there, and one search is enough.
+        if self.entries.contains_key(&key) {
+            return (self.get_mut(&key), None);
         }
-        let (age, count) = (self.next_age, self.entries.len());
-        self.entries.entry(key.clone()).or_insert_with(|| Entry { group, age, value: make() });
-        if self.entries.len() > count {
-            self.next_age += 1;
-            self.resize(group, |entries| entries.insert(age, key.clone()));
-        }
-        (self.entries.get_mut(&key).map(|entry| &mut entry.value), evicted)
+        let evicted = if self.entries.len() >= self.count_max { self.evict() } else { None };
+        let age = self.next_age;
+        self.next_age += 1;
+        self.resize(group, |entries| entries.insert(age, key.clone()));
+        let fresh = Entry { group, age, value: make() };
+        let entry = self.entries.entry(key).or_insert(fresh);
+        (Some(&mut entry.value), evicted)
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {

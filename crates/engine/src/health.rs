@@ -4,7 +4,9 @@ use alloc::borrow::ToOwned as _;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::hash::BuildHasher as _;
 
+use foldhash::fast::FixedState;
 use observation::{
     Endpoint, Gap, PortId, SourceId, SourceKind, SourceState, SourceStatus, Time, Transport,
 };
@@ -94,6 +96,41 @@ pub(crate) struct Destinations {
     visit_count: usize,
     visit_count_max: usize,
     forgotten_count: u64,
+    /// Mostly somebody goes where he has gone just before. It decides nothing, and is not saved.
+    #[serde(skip)]
+    latest: LatestVisits,
+}
+
+type Visit = (Place, Transport, Endpoint);
+
+/// Visits of which everything is known, each at its place by hash. What was noted before something
+/// was forgotten no longer counts.
+#[derive(Clone, Debug, Default)]
+struct LatestVisits {
+    slots: Vec<Option<(u64, Visit)>>,
+    forgotten_count: u64,
+}
+
+const LATEST_VISIT_COUNT: usize = 4_096;
+
+impl LatestVisits {
+    fn has(&self, visit: &Visit) -> bool {
+        let known = self.slots.get(Self::place(visit)).copied().flatten();
+        known == Some((self.forgotten_count, *visit))
+    }
+
+    fn note(&mut self, visit: Visit) {
+        if self.slots.is_empty() {
+            self.slots.resize(LATEST_VISIT_COUNT, None);
+        }
+        if let Some(slot) = self.slots.get_mut(Self::place(&visit)) {
+            *slot = Some((self.forgotten_count, visit));
+        }
+    }
+
+    fn place(visit: &Visit) -> usize {
+        FixedState::with_seed(0).hash_one(visit) as usize % LATEST_VISIT_COUNT
+    }
 }
 
 /// So many visitors of all destinations together are remembered for each place.
@@ -107,22 +144,35 @@ impl Destinations {
             visit_count: 0,
             visit_count_max: limits.place_count_max.saturating_mul(VISIT_PER_PLACE_COUNT_MAX),
             forgotten_count: 0,
+            latest: LatestVisits { slots: Vec::new(), forgotten_count: 0 },
         }
     }
 
     pub(crate) fn went(&mut self, place: Place, transport: Transport, far: Endpoint) {
+        let visit = (place, transport, far);
+        if self.latest.has(&visit) {
+            return;
+        }
+        let evicted_before = self.by_far.evicted_count() + self.places.evicted_count();
         self.places.entry(place.port, place, || ());
         let room = self.visit_count < self.visit_count_max;
         let (entry, gone) = self.by_far.entry(place.port, (transport, far), BTreeSet::new);
+        let mut is_known = entry.is_some();
         if let Some(places) = entry {
             if room && places.len() < PLACE_PER_FAR_COUNT_MAX {
                 self.visit_count += usize::from(places.insert(place));
             } else if !places.contains(&place) {
                 self.forgotten_count += 1;
+                is_known = false;
             }
         }
         if let Some((_, places)) = gone {
             self.visit_count = self.visit_count.saturating_sub(places.len());
+        }
+        self.latest.forgotten_count +=
+            self.by_far.evicted_count() + self.places.evicted_count() - evicted_before;
+        if is_known {
+            self.latest.note(visit);
         }
     }
 

@@ -243,8 +243,35 @@ pub(crate) fn unclaimed(transport: Transport, port: u16) -> PortFit {
     if owner_of(transport, port).is_some() { PortFit::Foreign } else { PortFit::Free }
 }
 
+/// The ports that stand in the table, a bit each, whatever the transport: most flows go to others,
+/// and nobody walks through the table for them.
+static CLAIMED: [u64; 1024] = claimed_ports();
+
+const fn claimed_ports() -> [u64; 1024] {
+    const fn with(mut bits: [u64; 1024], ports: &[u16]) -> [u64; 1024] {
+        let mut rest = ports;
+        while let [port, after @ ..] = rest {
+            #[allow(clippy::indexing_slicing, reason = "65536 bits have room for every port")]
+            let word = &mut bits[*port as usize / 64];
+            *word |= 1 << (*port % 64);
+            rest = after;
+        }
+        bits
+    }
+    let (mut bits, mut rows) = ([0; 1024], TABLE);
+    while let [row, after @ ..] = rows {
+        bits = with(with(bits, row.tcp), row.udp);
+        rows = after;
+    }
+    bits
+}
+
 /// Whose well-known port this is: of several the best known.
 pub(crate) fn owner_of(transport: Transport, port: u16) -> Option<Protocol> {
+    let word = CLAIMED.get(usize::from(port / 64))?;
+    if word >> (port % 64) & 1 == 0 {
+        return None;
+    }
     let claimed = |protocol: &Protocol| {
         protocol.row().is_some_and(|row| row.ports(transport).contains(&port))
     };

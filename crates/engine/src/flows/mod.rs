@@ -378,8 +378,10 @@ impl Flows {
         self.by_tuple.remove(tuple, handle.slot);
         if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
             let id = slot.id;
-            let gone = slot.flow.take().filter(Flow::is_uncounted);
-            self.gone.extend(gone.map(|flow| (id, flow)));
+            if slot.flow.as_ref().is_some_and(Flow::is_uncounted) {
+                self.gone.extend(slot.flow.take().map(|flow| (id, flow)));
+            }
+            slot.flow = None;
             slot.serial = slot.serial.wrapping_add(1);
             self.free.push(handle.slot);
         }

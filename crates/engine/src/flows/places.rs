@@ -29,6 +29,12 @@ pub(super) struct List {
 const EMPTY: List = List { oldest: NONE, newest: NONE, count: 0 };
 const NOBODY: AtPlace = AtPlace { loose: EMPTY, held: EMPTY };
 
+impl AtPlace {
+    const fn is_empty(&self) -> bool {
+        self.loose.count == 0 && self.held.count == 0
+    }
+}
+
 /// All places that have flows.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
@@ -37,7 +43,12 @@ pub(super) struct Places {
     addresses_at: BTreeSet<(PortId, IpAddr)>,
     /// Who has the most flows, as far as it was found out.
     relieved_next: Vec<Place>,
+    /// Who had no flows any more: mostly he soon has some again.
+    left: Vec<Place>,
 }
+
+/// So many are let go at once.
+const LEFT_COUNT_MAX: usize = 1024;
 
 /// Evictions that are planned at once.
 const RANKED_COUNT_MAX: usize = 1024;
@@ -55,6 +66,7 @@ impl Places {
             ports_of: BTreeSet::new(),
             addresses_at: BTreeSet::new(),
             relieved_next: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -76,28 +88,35 @@ impl Places {
         }
     }
 
-    /// Forgets a place that has no flows.
+    /// A place has no flows any more. It is forgotten when it is one of many.
     pub(super) fn leave(&mut self, place: Place) {
-        let lists = self.get(place);
-        if lists.loose.count == 0 && lists.held.count == 0 {
-            self.lists.remove(&place);
-            self.ports_of.remove(&(place.address, place.port));
-            self.addresses_at.remove(&(place.port, place.address));
+        self.left.push(place);
+        if self.left.len() < LEFT_COUNT_MAX {
+            return;
+        }
+        for place in core::mem::take(&mut self.left) {
+            if self.get(place).is_empty() && self.lists.remove(&place).is_some() {
+                self.ports_of.remove(&(place.address, place.port));
+                self.addresses_at.remove(&(place.port, place.address));
+            }
         }
     }
 
     /// The places at a port or an address, in their order.
     pub(super) fn of_thing(&self, thing: Thing) -> Vec<Place> {
+        let has_flows = |place: &Place| !self.get(*place).is_empty();
         match thing {
             Thing::Port(port) => {
                 let from = (port, IpAddr::from([0, 0, 0, 0]));
                 let found = self.addresses_at.range(from..).take_while(|(at, _)| *at == port);
-                found.map(|(port, address)| Place { port: *port, address: *address }).collect()
+                let found = found.map(|(port, address)| Place { port: *port, address: *address });
+                found.filter(has_flows).collect()
             }
             Thing::Address(address) => {
                 let found = self.ports_of.range((address, PortId(0))..);
                 let found = found.take_while(|(other, _)| *other == address);
-                found.map(|(address, port)| Place { port: *port, address: *address }).collect()
+                let found = found.map(|(address, port)| Place { port: *port, address: *address });
+                found.filter(has_flows).collect()
             }
         }
     }
@@ -111,7 +130,7 @@ impl Places {
             }
             let place = self.relieved_next.pop()?;
             let lists = self.get(place);
-            if lists.loose.count > 0 || lists.held.count > 0 {
+            if !lists.is_empty() {
                 return Some(lists);
             }
         }
@@ -121,7 +140,8 @@ impl Places {
     /// all places, so it is done for many evictions at once: a flood from forged addresses makes as
     /// many places as flows.
     fn rank(&self) -> Vec<Place> {
-        let weights = self.lists.iter().map(|(place, lists)| {
+        let weights = self.lists.iter().filter(|(_, lists)| !lists.is_empty());
+        let weights = weights.map(|(place, lists)| {
             let (loose, held) = (lists.loose.count, lists.held.count);
             (loose, held, *place)
         });
