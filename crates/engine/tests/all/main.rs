@@ -9,6 +9,7 @@
 )]
 
 mod attribution;
+mod bad_input;
 mod baselines;
 mod busy;
 mod echoes;
