@@ -97,7 +97,13 @@ fn simulated() -> Result<Corpus> {
 }
 
 impl Corpus {
-    pub(super) fn given(folder: &PathBuf) -> Result<Self> {
+    /// A file, or a folder whose truth may stand in it.
+    pub(super) fn given(folder: &PathBuf, others: Label) -> Result<Self> {
+        let name = folder.display().to_string();
+        if folder.is_file() {
+            let (paths, truth) = (vec![folder.clone()], BTreeMap::new());
+            return Ok(Self { name, paths, containers: None, truth, others, scratch: None });
+        }
         let truth = folder.join("truth.tsv");
         let truth = if truth.is_file() { read_truth(&truth)? } else { BTreeMap::new() };
         let containers = Some(folder.join("containers.json")).filter(|path| path.is_file());
@@ -107,8 +113,7 @@ impl Corpus {
             .filter(|path| Some(path) != containers.as_ref() && last_name(path) != "truth.tsv")
             .collect();
         paths.sort();
-        let name = folder.display().to_string();
-        Ok(Self { name, paths, containers, truth, others: Label::Unlabelled, scratch: None })
+        Ok(Self { name, paths, containers, truth, others, scratch: None })
     }
 
     pub(super) fn label(&self, pair: &Pair) -> Label {

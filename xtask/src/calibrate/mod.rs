@@ -23,10 +23,21 @@ pub(crate) struct Arguments {
     /// its pairs are counted as it says; else as unlabelled.
     #[arg(long, value_name = "DIR")]
     corpus: Vec<PathBuf>,
+    /// Logs or captures in which whatever is told is an attack's; each is a host by itself.
+    #[arg(long, value_name = "PATH")]
+    attack: Vec<PathBuf>,
+    /// The same in which nothing is.
+    #[arg(long, value_name = "PATH")]
+    innocent: Vec<PathBuf>,
     /// Takes the release build that is there, whatever it was built from.
     #[arg(long)]
     no_build: bool,
 }
+
+/// Fewer pairs of which it is known what they are show nothing.
+const PAIR_COUNT_MIN: u32 = 5;
+/// A constant that says so much more than the counts show is marked.
+const FAR_DB: f64 = 5.0;
 
 /// On how many pairs a term stood.
 #[derive(Clone, Copy, Default)]
@@ -50,6 +61,18 @@ impl Counts {
         let share = |count: u32, total: u32| (f64::from(count) + 0.5) / (f64::from(total) + 1.0);
         10.0 * (share(self.attacks, all.attacks) / share(self.innocents, all.innocents)).log10()
     }
+
+    /// The same as text, and a mark where it is far from what the constant says. A few pairs show
+    /// nothing.
+    fn shown(self, points_db: i64, all: Self) -> (String, &'static str) {
+        if self.attacks + self.innocents < PAIR_COUNT_MIN {
+            return (String::from("few"), "");
+        }
+        let shown_db = self.decibans(all);
+        let is_far = shown_db * (points_db as f64) < 0.0
+            || (points_db > 0 && shown_db < points_db as f64 - FAR_DB);
+        (format!("{shown_db:+.0}"), if is_far { "  LESS THAN IT SAYS" } else { "" })
+    }
 }
 
 /// Strategy, family, and points.
@@ -61,7 +84,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let mut all = Counts::default();
     let mut by_term: BTreeMap<TermKey, Counts> = BTreeMap::new();
-    for corpus in corpora::own()?.into_iter().chain(arguments.corpus.iter().map(Corpus::given)) {
+    let labelled = [
+        (&arguments.corpus, Label::Unlabelled),
+        (&arguments.attack, Label::Attack),
+        (&arguments.innocent, Label::Innocent),
+    ];
+    let given = labelled
+        .into_iter()
+        .flat_map(|(paths, label)| paths.iter().map(move |path| Corpus::given(path, label)));
+    for corpus in corpora::own()?.into_iter().chain(given) {
         let corpus = corpus?;
         let told = corpus.judge()?;
         println!("{}: {}", corpus.name, corpus.summary(&told));
@@ -135,12 +166,10 @@ fn report(constants: &[Constant], by_term: &BTreeMap<TermKey, Counts>, all: Coun
         } else {
             format!("  together with {}, which is worth the same", names.join(", "))
         };
+        let (shown, contradicts) = sum.shown(constant.points_db, all);
         println!(
-            "{head}  {:>7} {:>9} {:>10} {:>+6.0}{note}",
-            sum.attacks,
-            sum.innocents,
-            sum.unlabelled,
-            sum.decibans(all)
+            "{head}  {:>7} {:>9} {:>10} {shown:>6}{contradicts}{note}",
+            sum.attacks, sum.innocents, sum.unlabelled,
         );
     }
     println!("\n{reasoned} of {} constants are reasoned, not counted", constants.len());
