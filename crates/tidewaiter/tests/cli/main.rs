@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod baselines;
+mod bad_rows;
 mod intel;
 mod rules;
 mod support;
