@@ -161,8 +161,8 @@ fn a_day_that_is_told_backwards() {
     assert!(!seen.accuses_neighbours(&culprit), "{:?}", seen.levels);
 }
 
-/// Each destination is called once, up to the end of the day. What is said of the culprit besides is
-/// not asked here.
+/// Each destination is called once, up to the end of the day. What is said of the culprit besides
+/// is not asked here.
 fn destinations(world: &mut World, culprit: &Box_, count: u32) {
     const PER_SECOND: f64 = 60.0;
     let mut dice = Dice::new(11);
