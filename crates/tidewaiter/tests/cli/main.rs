@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-mod baselines;
 mod bad_rows;
+mod baselines;
 mod intel;
 mod rules;
 mod support;
