@@ -148,7 +148,7 @@ fn a_log_in_any_order_says_the_same() {
 /// counted, and the neighbour's beacon is found in them.
 #[test]
 fn rows_of_1970_and_of_2100_hide_nobody() {
-    const WILD_COUNT: u32 = 50_000;
+    const WILD_COUNT: u32 = 80_000;
     let rows = rows();
     let mut text = String::new();
     for number in 0..WILD_COUNT {
