@@ -59,7 +59,7 @@ const FORGED_DB: i16 = 5;
 const ANOTHER_NAME_DB: i16 = 6;
 /// The place has called itself otherwise for long: something was added, or somebody looks around.
 const FOREIGN_DB: i16 = 5;
-/// It says nothing of itself: some libraries do so.
+/// It says nothing of itself: some libraries do so, and most of those for WebSockets.
 const NO_AGENT_DB: i16 = 3;
 
 // Session, added where something else is odd: innocent clients do this all day.
@@ -141,12 +141,13 @@ fn session_term(web: &WebSessions, context: &Context<'_>) -> Term {
     words.extend((said_db > 0).then_some(said));
     let mut sum_db = said_db;
     let another_name = context.led == Led::ByAnotherName;
+    let says_nothing = web.marks.has(Marks::NO_AGENT) && !web.marks.has(Marks::SOCKET);
     let seen = [
         (web.marks.has(Marks::NO_HOST), "no Host in HTTP/1.1", NO_HOST_DB),
         (web.marks.has(Marks::FORGED), "a name that its header fields contradict", FORGED_DB),
         (another_name, "a Host that it never looked up", ANOTHER_NAME_DB),
         (web.marks.has(Marks::FOREIGN), "a User-Agent that it never had before", FOREIGN_DB),
-        (web.marks.has(Marks::NO_AGENT), "no User-Agent", NO_AGENT_DB),
+        (says_nothing, "no User-Agent", NO_AGENT_DB),
         (uploads(web), "more out than in", UPLOADS_DB),
     ];
     for (_, observed, points_db) in seen.into_iter().filter(|(holds, ..)| *holds) {
