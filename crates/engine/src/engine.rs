@@ -323,7 +323,10 @@ impl Engine {
         // A conversation in a known grammar, or none at all, concerns us only when a raw client
         // holds it.
         let is_plain = (flow.is_explained() || flow.is_refused()) && !flow.is_odd();
-        if flow.keep == Keep::Loose && is_plain && !self.ledger.has_any_client() {
+        // Which names are asked for concerns us also where a feed may list them.
+        let may_tell = flow.asks_names && !self.ledger.feeds.is_empty();
+        let is_of_interest = may_tell || self.ledger.has_any_client();
+        if flow.keep == Keep::Loose && is_plain && !is_of_interest {
             return;
         }
         if flow.keep != Keep::Loose || flow.asks_names || flow.is_interesting() {

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use engine::{About, Alert, AlertId, Engine, Family, Indicator, Indicators, Level, Limits, Reach};
 use observation::{
-    Fact, Grammar, HttpExchange, InImage, LocalSide, Side, Time, TlsHello, Transport,
+    DnsAnswer, DnsData, DnsExchange, Fact, Grammar, HttpExchange, InImage, LocalSide, Side, Time,
+    TlsHello, Transport,
 };
 
 use crate::table::FAR;
@@ -135,6 +137,35 @@ fn a_name_accuses_the_lookup_and_the_flow_that_it_led_to() {
     assert!(lookup.subjects[0].container.is_some(), "{lookup:#?}");
     let parent = feed(&[(Indicator::Domain("xc2.example.com"), FRESH)]);
     assert!(judged(&plain(&workload()).merged(), &parent).is_empty());
+}
+
+/// As it is seen live: nobody goes there, and the conversation with the resolver is in order.
+#[test]
+fn a_lookup_in_a_conversation_that_is_in_order_is_told_too() {
+    let (it, mut world) = (workload(), World::new());
+    world.start(&it);
+    let server = (IpAddr::from([172, 17, 0, 1]), 53);
+    let mut talk =
+        Talk::open_at(it.port, Transport::Udp, (it.address, 40_002), server, START_MS + 240);
+    talk.local = LocalSide::Originator;
+    talk.speaks("dns").say(Side::Originator, 1, "asked", Grammar::Obeyed);
+    talk.say(Side::Responder, 3, "answered", Grammar::Obeyed).wait(400);
+    let answers = vec![DnsAnswer { ttl_s: 60, data: DnsData::Address(FAR) }];
+    let exchange = DnsExchange {
+        flow: talk.flow,
+        asked_at: at_ms(START_MS + 241),
+        name: "c2.example.com".into(),
+        query_type: 1,
+        response_code: Some(0),
+        answers: answers.into(),
+        ..DnsExchange::default()
+    };
+    talk.extra.push((START_MS + 600, Fact::Dns(exchange)));
+    world.talk(talk.end());
+    let name = feed(&[(Indicator::Domain("c2.example.com"), FRESH)]);
+    let alerts = judged(&world.merged(), &name);
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    assert_eq!(alerts[0].level, Level::Medium);
 }
 
 #[test]
