@@ -157,7 +157,7 @@ fn a_lookup_in_a_conversation_that_is_in_order_is_told_too() {
         name: "c2.example.com".into(),
         query_type: 1,
         response_code: Some(0),
-        answers: answers.into(),
+        answers,
         ..DnsExchange::default()
     };
     talk.extra.push((START_MS + 600, Fact::Dns(exchange)));
