@@ -53,18 +53,10 @@ const _: () =
 impl Worth {
     /// What a session with this far end is worth, where strangers are what is odd about it.
     pub(super) const fn of_strangers(session_db: i16, far: &Far) -> Self {
-        let undeclared_db = match Where::of(far) {
-            Where::Abroad => UNDECLARED_DB,
-            Where::Inside => UNDECLARED_INSIDE_DB,
-        };
+        let undeclared_db = Where::of(far).worth(UNDECLARED_DB, UNDECLARED_INSIDE_DB);
         Self {
             session_db,
-            identity: Identity {
-                client_db: BY_HAND_DB,
-                probe_db: BY_HAND_DB,
-                ad_hoc_db: BY_HAND_DB,
-                exec_db: BY_HAND_DB,
-            },
+            identity: Identity::by_hand(BY_HAND_DB),
             not_in_image_db: NOT_IN_IMAGE_DB,
             destination: Destination {
                 undeclared_db,
@@ -130,14 +122,7 @@ pub(super) fn finding(
         let observed = "capabilities were added to it".to_owned();
         terms.push(term(Family::Runtime, RUNTIME, observed, "the default set", worth.granted_db));
     }
-    let finding = Finding {
-        strategy: Cow::Borrowed(strategy.id),
-        techniques: strategy.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(words.summary),
-        terms,
-        low_if: low_if(context, worth, words),
-    };
-    finding.worth_telling()
+    strategy.finding(words.summary, terms, low_if(context, worth, words))
 }
 
 fn low_if(context: &Context<'_>, worth: &Worth, words: &Words) -> Vec<Cow<'static, str>> {

@@ -28,12 +28,15 @@ mod tunnel_c2;
 mod web_c2;
 mod web_service_c2;
 
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
 use observation::FactKind;
 
 use crate::alert::Maturity;
 use crate::channel::{ChannelKey, Far};
 use crate::context::Context;
-use crate::evidence::Finding;
+use crate::evidence::{Finding, Term};
 use crate::flows::Flow;
 use crate::lookups::Asked;
 use crate::profiles::{FanIn, Profile};
@@ -85,6 +88,25 @@ pub(crate) struct Strategy {
     pub detect: Detect,
 }
 
+impl Strategy {
+    /// What it says, with all its techniques, where that is worth telling.
+    fn finding(
+        &self,
+        summary: &'static str,
+        terms: Vec<Term>,
+        low_if: Vec<Cow<'static, str>>,
+    ) -> Option<Finding> {
+        let finding = Finding {
+            strategy: Cow::Borrowed(self.id),
+            techniques: self.techniques.iter().copied().map(Cow::Borrowed).collect(),
+            summary: Cow::Borrowed(summary),
+            terms,
+            low_if,
+        };
+        finding.worth_telling()
+    }
+}
+
 /// How a strategy looks.
 pub(crate) enum Detect {
     /// A pure function over a channel that its subject opened, and its surroundings.
@@ -113,11 +135,7 @@ pub(crate) fn concern(flow: &Flow) -> bool {
 }
 
 /// What all strategies say about one channel.
-pub(crate) fn judge(
-    key: &ChannelKey,
-    session: &Session,
-    context: &Context<'_>,
-) -> alloc::vec::Vec<Finding> {
+pub(crate) fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Vec<Finding> {
     let is_called = matches!(key.far, Far::Caller(..));
     let findings = STRATEGIES.iter().filter_map(|strategy| match strategy.detect {
         Detect::Channel(detect) if !is_called => detect(key, session, context),
@@ -128,15 +146,12 @@ pub(crate) fn judge(
 }
 
 /// What is said about something that a feed lists, where there is no conversation to judge.
-pub(crate) fn judge_listed(context: &Context<'_>) -> alloc::vec::Vec<Finding> {
+pub(crate) fn judge_listed(context: &Context<'_>) -> Vec<Finding> {
     threat_intel::judge_listed(context).into_iter().collect()
 }
 
 /// What all strategies say about one profile.
-pub(crate) fn judge_profile(
-    profile: &Profile<'_>,
-    context: &Context<'_>,
-) -> alloc::vec::Vec<Finding> {
+pub(crate) fn judge_profile(profile: &Profile<'_>, context: &Context<'_>) -> Vec<Finding> {
     let findings = STRATEGIES.iter().filter_map(|strategy| match strategy.detect {
         Detect::Profile(detect) => detect(profile, context),
         _ => None,
@@ -145,7 +160,7 @@ pub(crate) fn judge_profile(
 }
 
 /// What all strategies say about those who call one port.
-pub(crate) fn judge_callers(fan_in: &FanIn<'_>, context: &Context<'_>) -> alloc::vec::Vec<Finding> {
+pub(crate) fn judge_callers(fan_in: &FanIn<'_>, context: &Context<'_>) -> Vec<Finding> {
     let findings = STRATEGIES.iter().filter_map(|strategy| match strategy.detect {
         Detect::Accepted(_, detect) => detect(fan_in, context),
         _ => None,
@@ -154,7 +169,7 @@ pub(crate) fn judge_callers(fan_in: &FanIn<'_>, context: &Context<'_>) -> alloc:
 }
 
 /// What all strategies say about the lookups below a domain.
-pub(crate) fn judge_lookups(asked: &Asked<'_>, context: &Context<'_>) -> alloc::vec::Vec<Finding> {
+pub(crate) fn judge_lookups(asked: &Asked<'_>, context: &Context<'_>) -> Vec<Finding> {
     let findings = STRATEGIES.iter().filter_map(|strategy| match strategy.detect {
         Detect::Lookups(detect) => detect(asked, context),
         _ => None,
@@ -163,7 +178,7 @@ pub(crate) fn judge_lookups(asked: &Asked<'_>, context: &Context<'_>) -> alloc::
 }
 
 /// What all strategies say about what a subject has tried.
-pub(crate) fn judge_survey(survey: &Survey, context: &Context<'_>) -> alloc::vec::Vec<Finding> {
+pub(crate) fn judge_survey(survey: &Survey, context: &Context<'_>) -> Vec<Finding> {
     let findings = STRATEGIES.iter().filter_map(|strategy| match strategy.detect {
         Detect::Survey(detect) => detect(survey, context),
         _ => None,

@@ -12,7 +12,7 @@ use observation::InImage;
 use crate::alert::Family;
 use crate::channel::Far;
 use crate::clients::Use;
-use crate::context::{Context, Declared, Origin, Whose};
+use crate::context::{Context, Declared, Led, Origin, Whose};
 use crate::evidence::Term;
 
 pub(super) const NETWORK: &str = "network";
@@ -32,11 +32,31 @@ pub(super) struct Identity {
     pub exec_db: i16,
 }
 
+impl Identity {
+    /// Whoever started it by hand, by whatever means.
+    pub(super) const fn by_hand(points_db: i16) -> Self {
+        Self { client_db: points_db, probe_db: points_db, ad_hoc_db: points_db, exec_db: points_db }
+    }
+}
+
 /// What the far end is worth.
 #[derive(Clone, Copy)]
 pub(super) struct Destination {
     /// Nobody has written it down.
     pub undeclared_db: i16,
+    /// Against: the operator has written it down. Capped, since an attacker may write too.
+    pub declared_db: i16,
+    /// Against: another container on this machine. Capped, since it may be a relay.
+    pub neighbour_db: i16,
+}
+
+/// What the far end is worth where it matters whether a name led there.
+#[derive(Clone, Copy)]
+pub(super) struct LedDestination {
+    /// Nobody has written it down, and no name led there.
+    pub by_number_db: i16,
+    /// Nobody has written the name down: most names are written nowhere.
+    pub by_name_db: i16,
     /// Against: the operator has written it down. Capped, since an attacker may write too.
     pub declared_db: i16,
     /// Against: another container on this machine. Capped, since it may be a relay.
@@ -67,6 +87,14 @@ impl Where {
             }
         };
         if is_inside { Self::Inside } else { Self::Abroad }
+    }
+
+    /// What it is worth there.
+    pub(super) const fn worth(self, abroad_db: i16, inside_db: i16) -> i16 {
+        match self {
+            Self::Abroad => abroad_db,
+            Self::Inside => inside_db,
+        }
     }
 }
 
@@ -127,5 +155,28 @@ pub(super) fn destination(context: &Context<'_>, worth: Destination, terms: &mut
     }
     if context.whose == Whose::Neighbours && worth.neighbour_db != 0 {
         push("another container on this machine", worth.neighbour_db);
+    }
+}
+
+pub(super) fn led_destination(context: &Context<'_>, worth: LedDestination, terms: &mut Vec<Term>) {
+    let mut push = |witness, observed: &str, points_db| {
+        let observed = observed.to_owned();
+        terms.push(term(Family::Destination, witness, observed, "declared", points_db));
+    };
+    match context.declared {
+        Declared::Yes => {
+            push(RUNTIME, "declared in the container's configuration", worth.declared_db);
+        }
+        Declared::No | Declared::ByItself => match context.led {
+            Led::ByNumber | Led::ByAnotherName => {
+                push(NETWORK, "undeclared, and no name led there", worth.by_number_db);
+            }
+            Led::ByName | Led::Unknown => push(NETWORK, "undeclared", worth.by_name_db),
+        },
+        // Blindness subtracts nothing and adds nothing.
+        Declared::Unknown => {}
+    }
+    if context.whose == Whose::Neighbours {
+        push(RUNTIME, "another container on this machine", worth.neighbour_db);
     }
 }

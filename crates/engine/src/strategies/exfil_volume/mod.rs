@@ -61,12 +61,7 @@ const NEIGHBOUR_DB: i16 = -14;
 const _: () = assert!(LITTLE_DB < SOME_DB && SOME_DB < LARGE_DB && LARGE_DB < HUGE_DB);
 const _: () = assert!(SOME_BYTES_MIN < LARGE_BYTES_MIN && LARGE_BYTES_MIN < HUGE_BYTES_MIN);
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 
 fn concerns(flow: &Flow) -> bool {
     flow.oddity.volume.is_some()
@@ -80,23 +75,15 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
     let mut terms = alloc::vec![session_term(freight, context)];
     terms::identity(context, IDENTITY, &mut terms);
     terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
-    let undeclared_db = match Where::of(&key.far) {
-        Where::Abroad => UNDECLARED_DB,
-        Where::Inside => UNDECLARED_INSIDE_DB,
-    };
+    let undeclared_db = Where::of(&key.far).worth(UNDECLARED_DB, UNDECLARED_INSIDE_DB);
     let destination =
         Destination { undeclared_db, declared_db: DECLARED_DB, neighbour_db: NEIGHBOUR_DB };
     terms::destination(context, destination, &mut terms);
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(
-            "A container brings much away to a far end that nobody has declared.",
-        ),
+    STRATEGY.finding(
+        "A container brings much away to a far end that nobody has declared.",
         terms,
-        low_if: low_if(context),
-    };
-    finding.worth_telling()
+        low_if(context),
+    )
 }
 
 fn session_term(freight: &Freight, context: &Context<'_>) -> Term {

@@ -1,18 +1,18 @@
 //! A container that fetches a program in the clear from a stranger, and starts it: T1105. See
 //! `ads.md`.
 
-use alloc::borrow::{Cow, ToOwned as _};
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
 use observation::FactKind;
 
-use super::terms::{self, Identity, NETWORK, PROCESS, RUNTIME, term};
+use super::terms::{self, Identity, LedDestination, NETWORK, PROCESS, term};
 use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::cargo::Kind;
 use crate::channel::ChannelKey;
-use crate::context::{Context, Declared, Led, Whose};
+use crate::context::{Context, Declared};
 use crate::evidence::{Finding, Term};
 use crate::flows::Flow;
 use crate::session::Session;
@@ -57,11 +57,13 @@ const NEIGHBOUR_DB: i16 = -12;
 
 const _: () = assert!(ARCHIVE_DB < SCRIPT_DB && SCRIPT_DB < EXECUTABLE_DB);
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
+
+const DESTINATION: LedDestination = LedDestination {
+    by_number_db: UNDECLARED_ADDRESS_DB,
+    by_name_db: UNDECLARED_NAME_DB,
+    declared_db: DECLARED_DB,
+    neighbour_db: NEIGHBOUR_DB,
 };
 
 fn concerns(flow: &Flow) -> bool {
@@ -78,15 +80,8 @@ fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Fin
         let observed = format!("then {name} was started, which is not in the image");
         terms.push(term(Family::Process, PROCESS, observed, "in the image", STARTED_DB));
     }
-    destination(context, &mut terms);
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(summary(context)),
-        terms,
-        low_if: low_if(context),
-    };
-    finding.worth_telling()
+    terms::led_destination(context, DESTINATION, &mut terms);
+    STRATEGY.finding(summary(context), terms, low_if(context))
 }
 
 fn session_term(kind: Kind) -> Term {
@@ -98,27 +93,6 @@ fn session_term(kind: Kind) -> Term {
     };
     let observed = format!("{} came in, in the clear", kind.name());
     term(Family::Session, NETWORK, observed, "programs of the image", points_db)
-}
-
-fn destination(context: &Context<'_>, terms: &mut Vec<Term>) {
-    let mut push = |witness, observed: &str, points_db| {
-        let observed = observed.to_owned();
-        terms.push(term(Family::Destination, witness, observed, "declared", points_db));
-    };
-    match context.declared {
-        Declared::Yes => push(RUNTIME, "declared in the container's configuration", DECLARED_DB),
-        Declared::No | Declared::ByItself => match context.led {
-            Led::ByNumber | Led::ByAnotherName => {
-                push(NETWORK, "undeclared, and no name led there", UNDECLARED_ADDRESS_DB);
-            }
-            Led::ByName | Led::Unknown => push(NETWORK, "undeclared", UNDECLARED_NAME_DB),
-        },
-        // Blindness subtracts nothing and adds nothing.
-        Declared::Unknown => {}
-    }
-    if context.whose == Whose::Neighbours {
-        push(RUNTIME, "another container on this machine", NEIGHBOUR_DB);
-    }
 }
 
 const fn summary(context: &Context<'_>) -> &'static str {

@@ -58,12 +58,7 @@ const NEIGHBOUR_DB: i16 = -10;
 const _: () = assert!(LEADS_DB < LEADS_ON_DB && LEADS_ON_DB < LEADS_LONG_DB);
 const _: () = assert!(LEADS_LONG_DB < TYPES_DB);
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 
 fn concerns(flow: &Flow) -> bool {
     flow.oddity.seat.is_some()
@@ -75,21 +70,11 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
     let mut terms = alloc::vec![session_term(worst, seats)];
     terms::identity(context, IDENTITY, &mut terms);
     terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
-    let undeclared_db = match Where::of(&key.far) {
-        Where::Abroad => UNDECLARED_DB,
-        Where::Inside => UNDECLARED_INSIDE_DB,
-    };
+    let undeclared_db = Where::of(&key.far).worth(UNDECLARED_DB, UNDECLARED_INSIDE_DB);
     let destination =
         Destination { undeclared_db, declared_db: DECLARED_DB, neighbour_db: NEIGHBOUR_DB };
     terms::destination(context, destination, &mut terms);
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(summary(worst)),
-        terms,
-        low_if: low_if(context),
-    };
-    finding.worth_telling()
+    STRATEGY.finding(summary(worst), terms, low_if(context))
 }
 
 fn session_term(worst: Seat, seats: &Seats) -> Term {

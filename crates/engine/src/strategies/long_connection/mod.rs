@@ -59,12 +59,7 @@ const NEIGHBOUR_DB: i16 = -14;
 const _: () = assert!(COVER_DB < SESSION_DB && SESSION_DB < UNKNOWN_DB);
 const _: () = assert!(HOURS_LOG2_MIN < DAYS_LOG2_MIN);
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 
 fn concerns(flow: &Flow) -> bool {
     flow.oddity.lasting.is_some()
@@ -75,21 +70,15 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
     let mut terms = alloc::vec![session_term(lasting)];
     terms::identity(context, IDENTITY, &mut terms);
     terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
-    let undeclared_db = match Where::of(&key.far) {
-        Where::Abroad => UNDECLARED_DB,
-        Where::Inside => UNDECLARED_INSIDE_DB,
-    };
+    let undeclared_db = Where::of(&key.far).worth(UNDECLARED_DB, UNDECLARED_INSIDE_DB);
     let destination =
         Destination { undeclared_db, declared_db: DECLARED_DB, neighbour_db: NEIGHBOUR_DB };
     terms::destination(context, destination, &mut terms);
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed("A connection to a stranger stays open, and little goes by in it."),
+    STRATEGY.finding(
+        "A connection to a stranger stays open, and little goes by in it.",
         terms,
-        low_if: low_if(context),
-    };
-    finding.worth_telling()
+        low_if(context),
+    )
 }
 
 fn session_term(lasting: Lasting) -> Term {

@@ -56,12 +56,7 @@ const DECLARED_DB: i16 = -8;
 
 const _: () = assert!(FACTS_DB < TICKET_DB && TICKET_DB < SECRETS_DB && SECRETS_DB < GIVEN_DB);
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 const DESTINATION: Destination =
     Destination { undeclared_db: UNDECLARED_DB, declared_db: DECLARED_DB, neighbour_db: 0 };
 
@@ -79,14 +74,7 @@ fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Fin
     }
     terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
     terms::destination(context, DESTINATION, &mut terms);
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(summary(reached)),
-        terms,
-        low_if: low_if(context),
-    };
-    finding.worth_telling()
+    STRATEGY.finding(summary(reached), terms, low_if(context))
 }
 
 fn session_term(reached: Reached) -> Term {

@@ -57,12 +57,7 @@ const NOT_IN_IMAGE_DB: i16 = 8;
 const _: () = assert!(SOME_PORT_COUNT_MIN < MANY_PORT_COUNT_MIN);
 const _: () = assert!(SOME_HOST_COUNT_MIN < MANY_HOST_COUNT_MIN);
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 
 fn judge(survey: &Survey, context: &Context<'_>) -> Option<Finding> {
     let (observed, points_db) = tried(survey)?;
@@ -77,14 +72,11 @@ fn judge(survey: &Survey, context: &Context<'_>) -> Option<Finding> {
     talks(survey, &mut terms);
     terms::identity(context, IDENTITY, &mut terms);
     terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed("A container tries many far ends and talks to hardly any."),
+    STRATEGY.finding(
+        "A container tries many far ends and talks to hardly any.",
         terms,
-        low_if: alloc::vec![Cow::Borrowed("most of those that it called had been there")],
-    };
-    finding.worth_telling()
+        alloc::vec![Cow::Borrowed("most of those that it called had been there")],
+    )
 }
 
 fn tried(survey: &Survey) -> Option<(&'static str, i16)> {

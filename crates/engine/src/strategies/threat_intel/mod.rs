@@ -54,12 +54,7 @@ const UNDECLARED_DB: i16 = 6;
 /// Against: the operator has written it down; so does whoever brings an implant.
 const DECLARED_DB: i16 = -1;
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 const DESTINATION: Destination =
     Destination { undeclared_db: UNDECLARED_DB, declared_db: DECLARED_DB, neighbour_db: 0 };
 

@@ -46,12 +46,7 @@ const GRANTED_DB: i16 = -6;
 
 const WORTH: Worth = Worth {
     session_db: SESSION_DB,
-    identity: Identity {
-        client_db: BY_HAND_DB,
-        probe_db: BY_HAND_DB,
-        ad_hoc_db: BY_HAND_DB,
-        exec_db: BY_HAND_DB,
-    },
+    identity: Identity::by_hand(BY_HAND_DB),
     not_in_image_db: NOT_IN_IMAGE_DB,
     destination: Destination {
         undeclared_db: UNDECLARED_DB,

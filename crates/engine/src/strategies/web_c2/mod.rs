@@ -9,11 +9,11 @@ use core::net::IpAddr;
 
 use observation::FactKind;
 
-use super::terms::{self, Identity, NETWORK, RUNTIME, term};
+use super::terms::{self, Identity, LedDestination, NETWORK, term};
 use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::channel::{ChannelKey, Far};
-use crate::context::{Context, Declared, Led, Whose};
+use crate::context::{Context, Declared, Led};
 use crate::evidence::{Finding, Term};
 use crate::flows::Flow;
 use crate::session::{Session, WebSessions};
@@ -89,15 +89,17 @@ const BY_HAND_DB: i16 = 4;
 /// Process: its executable was not shipped with the image.
 const NOT_IN_IMAGE_DB: i16 = 8;
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 
 const _: () = assert!(ENCODED_ONCE_DB < ENCODED_DB && ENCODED_DB < ENCODED_BOTH_DB);
 const _: () = assert!(ORDER_DB < ORDERED_DB && ORDERED_DB < SESSION_DB_MAX);
+
+const DESTINATION: LedDestination = LedDestination {
+    by_number_db: UNDECLARED_ADDRESS_DB,
+    by_name_db: UNDECLARED_NAME_DB,
+    declared_db: DECLARED_DB,
+    neighbour_db: NEIGHBOUR_DB,
+};
 
 fn concerns(flow: &Flow) -> bool {
     !flow.oddity.web.is_empty()
@@ -110,17 +112,10 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
         return None;
     }
     let mut terms = alloc::vec![session_term(web, context)];
-    destination(context, &mut terms);
+    terms::led_destination(context, DESTINATION, &mut terms);
     terms::identity(context, IDENTITY, &mut terms);
     terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(summary(web.marks)),
-        terms,
-        low_if: low_if(context),
-    };
-    finding.worth_telling()
+    STRATEGY.finding(summary(web.marks), terms, low_if(context))
 }
 
 const fn is_link_local(far: &Far) -> bool {
@@ -183,27 +178,6 @@ fn what_goes_by(web: &WebSessions) -> Option<(String, i16)> {
 const fn uploads(web: &WebSessions) -> bool {
     web.sent_bytes >= UPLOAD_BYTES_MIN
         && web.sent_bytes >= web.received_bytes.saturating_mul(UPLOAD_TIMES_MIN)
-}
-
-fn destination(context: &Context<'_>, terms: &mut Vec<Term>) {
-    let mut push = |witness, observed: &str, points_db| {
-        let observed = observed.to_owned();
-        terms.push(term(Family::Destination, witness, observed, "declared", points_db));
-    };
-    match context.declared {
-        Declared::Yes => push(RUNTIME, "declared in the container's configuration", DECLARED_DB),
-        Declared::No | Declared::ByItself => match context.led {
-            Led::ByNumber | Led::ByAnotherName => {
-                push(NETWORK, "undeclared, and no name led there", UNDECLARED_ADDRESS_DB);
-            }
-            Led::ByName | Led::Unknown => push(NETWORK, "undeclared", UNDECLARED_NAME_DB),
-        },
-        // Blindness subtracts nothing and adds nothing.
-        Declared::Unknown => {}
-    }
-    if context.whose == Whose::Neighbours {
-        push(RUNTIME, "another container on this machine", NEIGHBOUR_DB);
-    }
 }
 
 fn summary(marks: Marks) -> &'static str {

@@ -55,12 +55,7 @@ const DECLARED_DB: i16 = -10;
 /// is.
 const MEANT_DB: i16 = -10;
 
-const IDENTITY: Identity = Identity {
-    client_db: BY_HAND_DB,
-    probe_db: BY_HAND_DB,
-    ad_hoc_db: BY_HAND_DB,
-    exec_db: BY_HAND_DB,
-};
+const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 const DESTINATION: Destination =
     Destination { undeclared_db: UNDECLARED_DB, declared_db: DECLARED_DB, neighbour_db: 0 };
 
@@ -82,16 +77,11 @@ fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Fin
         let observed = format!("its configuration speaks of {}", service.domain());
         terms.push(term(Family::Runtime, RUNTIME, observed, "nothing of it", MEANT_DB));
     }
-    let finding = Finding {
-        strategy: Cow::Borrowed(STRATEGY.id),
-        techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(
-            "A container looks for something at a service where anybody may leave a word.",
-        ),
+    STRATEGY.finding(
+        "A container looks for something at a service where anybody may leave a word.",
         terms,
-        low_if: low_if(context),
-    };
-    finding.worth_telling()
+        low_if(context),
+    )
 }
 
 fn session_term(service: Service, count: u32) -> Term {
