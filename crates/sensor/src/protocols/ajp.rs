@@ -33,7 +33,8 @@ fn packet(head: &[u8], magic: [u8; 2], codes: &[u8]) -> Frame {
         _ if !begins => Frame::Not,
         [_, _, high, low, code, ..] => {
             let length = usize::from(u16::from_be_bytes([high, low]));
-            Frame::when((1..=LENGTH_MAX).contains(&length) && codes.contains(&code), length + 4)
+            let fits = (1..=LENGTH_MAX).contains(&length) && codes.contains(&code);
+            fits.then_some(length + 4).into()
         }
         _ => Frame::Part,
     }

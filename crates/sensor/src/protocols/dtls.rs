@@ -52,7 +52,7 @@ fn sealed(head: &[u8]) -> Frame {
     };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
     let fits = (21..=25).contains(kind) && (1..=3).contains(epoch) && length >= SEALED_BYTES_MIN;
-    Frame::when(fits, 13 + length)
+    fits.then_some(13 + length).into()
 }
 
 fn ends(bytes: &[u8]) -> bool {

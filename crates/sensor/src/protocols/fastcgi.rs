@@ -43,7 +43,11 @@ fn answers(head: &[u8]) -> Frame {
         7 => *byte == 0,
         _ => true,
     });
-    if fits && head.len() < HEADER_BYTES { Frame::Part } else { Frame::when(fits, HEADER_BYTES) }
+    if fits && head.len() < HEADER_BYTES {
+        Frame::Part
+    } else {
+        fits.then_some(HEADER_BYTES).into()
+    }
 }
 
 const HEADER_BYTES: usize = 8;

@@ -13,10 +13,10 @@ pub(super) enum Frame {
     Not,
 }
 
-impl Frame {
-    /// A frame of `length` bytes, if `fits`.
-    pub(super) const fn when(fits: bool, length: usize) -> Self {
-        if fits { Self::Of(length) } else { Self::Not }
+impl From<Option<usize>> for Frame {
+    /// A frame of this length, where its header fits.
+    fn from(length: Option<usize>) -> Self {
+        length.map_or(Self::Not, Self::Of)
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
 
     fn by_first_byte(head: &[u8]) -> Frame {
         head.first().map_or(Frame::Part, |length| {
-            Frame::when((1..=4).contains(length), usize::from(*length))
+            (1..=4).contains(length).then_some(usize::from(*length)).into()
         })
     }
 

@@ -28,26 +28,29 @@ fn probe(heads: Heads<'_>) -> Verdict {
 /// A sequence of a positive number and one of these operations.
 fn message(head: &[u8], operations: &[(u8, u8)]) -> Fit {
     let Some((tag, rest)) = head.split_first() else { return Fit::Could };
-    let Some(rest) = after_length(rest) else { return could_when(*tag == SEQUENCE) };
-    let Some((number, rest)) = rest.split_first() else { return could_when(*tag == SEQUENCE) };
-    let begins = *tag == SEQUENCE && *number == INTEGER;
-    let Some((count, rest)) = rest.split_first() else { return could_when(begins) };
-    let begins = begins && (1..=4).contains(count);
+    if *tag != SEQUENCE {
+        return Fit::No;
+    }
+    let Some(rest) = after_length(rest) else { return Fit::Could };
+    let Some((number, rest)) = rest.split_first() else { return Fit::Could };
+    if *number != INTEGER {
+        return Fit::No;
+    }
+    let Some((count, rest)) = rest.split_first() else { return Fit::Could };
+    if !(1..=4).contains(count) {
+        return Fit::No;
+    }
     let Some((operation, rest)) = rest.get(usize::from(*count)..).and_then(<[u8]>::split_first)
     else {
-        return could_when(begins);
+        return Fit::Could;
     };
     let known = operations.iter().find(|(known, _)| known == operation);
-    let Some((_, within)) = known.filter(|_| begins) else { return Fit::No };
+    let Some((_, within)) = known else { return Fit::No };
     match after_length(rest).and_then(<[u8]>::first) {
         None => Fit::Could,
         Some(tag) if tag == within => Fit::Yes,
         Some(_) => Fit::No,
     }
-}
-
-const fn could_when(fits: bool) -> Fit {
-    if fits { Fit::Could } else { Fit::No }
 }
 
 /// What follows a length, in one byte or up to four more.

@@ -45,7 +45,7 @@ fn are_sets(sets: Option<&[u8]>, templates: &[u16]) -> bool {
     let set = |head: &[u8]| match (be16_at(head, 0), be16_at(head, 2)) {
         (Some(id), Some(length)) if id >= 256 || templates.contains(&id) => {
             let length = usize::from(length);
-            Frame::when((4..=head.len()).contains(&length), length)
+            (4..=head.len()).contains(&length).then_some(length).into()
         }
         _ => Frame::Not,
     };

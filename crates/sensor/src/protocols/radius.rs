@@ -48,7 +48,7 @@ fn attribute(head: &[u8]) -> Frame {
     match head {
         [0, ..] => Frame::Not,
         [_, length, ..] if *length >= 2 => {
-            Frame::when(usize::from(*length) <= head.len(), usize::from(*length))
+            (usize::from(*length) <= head.len()).then_some(usize::from(*length)).into()
         }
         _ => Frame::Not,
     }

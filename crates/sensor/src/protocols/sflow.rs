@@ -37,7 +37,7 @@ fn is_sflow(bytes: &[u8]) -> bool {
         // A vendor's number above the format's.
         (Some(format), Some(length)) if format & 0xfff <= 5 => {
             let length = 8 + length as usize;
-            Frame::when(length <= head.len(), length)
+            (length <= head.len()).then_some(length).into()
         }
         _ => Frame::Not,
     };

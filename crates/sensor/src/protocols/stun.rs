@@ -59,7 +59,7 @@ fn attribute(head: &[u8]) -> Frame {
     match (be16_at(head, 0), be16_at(head, 2)) {
         (Some(1..=0x0fff | 0x8000..), Some(length)) => {
             let padded = usize::from(length).next_multiple_of(4);
-            Frame::when(4 + padded <= head.len(), 4 + padded)
+            (4 + padded <= head.len()).then_some(4 + padded).into()
         }
         _ => Frame::Not,
     }

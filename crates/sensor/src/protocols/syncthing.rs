@@ -42,7 +42,7 @@ fn relayed(head: &[u8]) -> Fit {
         match be32_at(head, 8) {
             _ if !fits => Frame::Not,
             None => Frame::Part,
-            Some(length) => Frame::when(length <= LENGTH_MAX, 12),
+            Some(length) => (length <= LENGTH_MAX).then_some(12).into(),
         }
     })
 }

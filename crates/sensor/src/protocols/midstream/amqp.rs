@@ -35,7 +35,7 @@ fn frame(head: &[u8]) -> Frame {
         _ => false,
     };
     let ends = head.get(7 + length).is_none_or(|end| *end == FRAME_END);
-    Frame::when(fits && length <= FRAME_BYTES_MAX && ends, 8 + length)
+    (fits && length <= FRAME_BYTES_MAX && ends).then_some(8 + length).into()
 }
 
 /// connection, channel, access, exchange, queue, basic, confirm, tx.

@@ -39,7 +39,7 @@ fn packet(head: &[u8]) -> Frame {
         header += 1;
         if byte & 0x80 == 0 {
             let body = head.get(header..).unwrap_or_default();
-            return Frame::when(begins(*first, length, body), header + length);
+            return begins(*first, length, body).then_some(header + length).into();
         }
     }
     // No more than four bytes make a length.

@@ -46,7 +46,7 @@ fn record(head: &[u8]) -> Frame {
             // Sealed bytes are text where a quarter of all bytes is: once in 4^n.
             let is_text = is_whole && body.len() >= 8 && body.iter().all(|byte| is_readable(*byte));
             let is_one = *kind != 20 || length == 1;
-            Frame::when(length > 0 && is_one && !is_text, length + 5)
+            (length > 0 && is_one && !is_text).then_some(length + 5).into()
         }
     }
 }

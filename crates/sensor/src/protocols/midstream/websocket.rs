@@ -63,7 +63,7 @@ fn frame(head: &[u8], mask: u8) -> Frame {
         0x88..=0x8a => length <= 125,
         _ => true,
     };
-    Frame::when(fits, whole)
+    fits.then_some(whole).into()
 }
 
 const fn is_readable(byte: u8) -> bool {
