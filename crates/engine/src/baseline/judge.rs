@@ -99,8 +99,7 @@ impl Engine {
                 continue;
             }
             let place = Place::of(&key, local);
-            let hosts = self.hosts(place, visit.far, opened);
-            let Some(host) = hosts.into_iter().next() else { continue };
+            let Some(host) = self.hosts(place, visit.far, opened, 1).pop() else { continue };
             let ends = (key.transport, visit.far.port);
             let to = self.destination(host, ends, visit.protocols);
             let who = (place.port, container.workload());
@@ -124,7 +123,7 @@ impl Engine {
             return None;
         }
         let (place, at, protocols) = self.conversation(key, transport, far)?;
-        let hosts = self.hosts(place, far, at).into_iter();
+        let hosts = self.hosts(place, far, at, NAME_COUNT_MAX).into_iter();
         let ends = (transport, far.port);
         let all: Vec<_> = hosts.map(|host| self.destination(host, ends, protocols)).collect();
         let (approval, approved) =
@@ -152,15 +151,13 @@ impl Engine {
     }
 
     /// The names that led to a far end, the latest first; else the neighbour's, else its address.
-    fn hosts(&self, place: Place, far: Endpoint, at: Time) -> Vec<Host> {
-        let asked = self.ledger.names_to(place, &far.address, at).take(NAME_COUNT_MAX);
+    fn hosts(&self, place: Place, far: Endpoint, at: Time, count_max: usize) -> Vec<Host> {
+        let asked = self.ledger.names_to(place, &far.address, at).take(count_max);
         let mut hosts: Vec<_> = asked.map(|asked| Host::Name(bounded(&asked.name))).collect();
-        let neighbour = self.ledger.aliases_at(far.address, at).map(Container::name);
-        if let Some(name) = neighbour.filter(|name| hosts.is_empty() && !name.is_empty()) {
-            hosts.push(Host::Name(bounded(name)));
-        }
         if hosts.is_empty() {
-            hosts.push(Host::Address(far.address));
+            let neighbour = self.ledger.aliases_at(far.address, at).map(Container::name);
+            let named = neighbour.filter(|name| !name.is_empty());
+            hosts.push(named.map_or(Host::Address(far.address), |it| Host::Name(bounded(it))));
         }
         hosts
     }
