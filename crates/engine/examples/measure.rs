@@ -134,15 +134,7 @@ fn burst(flow: FlowId, index: u32, side: Side, at: u64) -> Burst<'static> {
         pause_before: Span(500),
         bytes: 900,
         segments: 2,
-        shape: Shape {
-            printable_percent: 38,
-            nul_percent: 0,
-            line_count: 3,
-            line_bytes_max: 200,
-            entropy_centibits: 780,
-            tail: Tail::Open,
-            echo: Echo::None,
-        },
+        shape: Shape { printable_percent: 38, tail: Tail::Open, echo: Echo::None, texture: None },
         grammar: Grammar::Unchecked,
         excerpt: Cow::Borrowed(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]),
     }

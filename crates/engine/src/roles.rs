@@ -458,12 +458,9 @@ mod tests {
                 segments: 1,
                 shape: Shape {
                     printable_percent: 100,
-                    nul_percent: 0,
-                    line_count: 1,
-                    line_bytes_max: 80,
-                    entropy_centibits: 400,
                     tail: if prompt { Tail::Prompt } else { Tail::LineEnd },
                     echo: if echo { Echo::Repeats } else { Echo::None },
+                    texture: None,
                 },
                 grammar: Grammar::None,
                 excerpt: Cow::Borrowed(text.as_bytes()),

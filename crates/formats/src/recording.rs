@@ -126,7 +126,7 @@ mod tests {
 
     use observation::{
         Burst, ContainerId, Echo, Fact, FlowId, Grammar, InImage, ProcessKey, ProcessStarted,
-        Shape, Side, Span, Tail,
+        Shape, Side, Span, Tail, Texture,
     };
 
     use super::*;
@@ -178,12 +178,14 @@ mod tests {
             segments: 1,
             shape: Shape {
                 printable_percent: 50,
-                nul_percent: 25,
-                line_count: 1,
-                line_bytes_max: 3,
-                entropy_centibits: 200,
                 tail: Tail::LineEnd,
                 echo: Echo::None,
+                texture: Some(Texture {
+                    nul_percent: 25,
+                    line_count: 1,
+                    line_bytes_max: 3,
+                    entropy_centibits: 200,
+                }),
             },
             grammar: Grammar::None,
             excerpt: Cow::Borrowed(b"id\n\x00\xff"),

@@ -159,12 +159,22 @@ pub struct Burst<'a> {
     pub excerpt: Cow<'a, [u8]>,
 }
 
-/// What a burst looks like when no grammar explains it. Measured over its first 4 KiB.
+/// What a burst looks like. Measured over its first 4 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// Printable ASCII, tab, CR, LF, escape sequences and valid UTF-8, in percent of the bytes that
-    /// are not NUL.
+    /// Printable ASCII, tab, CR, LF, ESC and valid UTF-8, in percent of the bytes that are not NUL.
     pub printable_percent: u8,
+    /// How it ends.
+    pub tail: Tail,
+    /// Whether it repeats what the other side has just sent.
+    pub echo: Echo,
+    /// Of what no protocol explains.
+    pub texture: Option<Texture>,
+}
+
+/// What can be said of bytes that nobody understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texture {
     /// NUL bytes, in percent of all.
     pub nul_percent: u8,
     /// Line ends (LF or CR).
@@ -173,10 +183,6 @@ pub struct Shape {
     pub line_bytes_max: u16,
     /// Shannon entropy in hundredths of a bit per byte.
     pub entropy_centibits: u16,
-    /// How it ends.
-    pub tail: Tail,
-    /// Whether it repeats what the other side has just sent.
-    pub echo: Echo,
 }
 
 /// How a burst ends.

@@ -252,21 +252,11 @@ pub(crate) fn shape(bytes: &[u8], echo: Echo) -> Shape {
     let legible = |byte: &&u8| matches!(**byte, b' '..=b'~' | b'\t' | b'\n' | b'\r' | 0x1b);
     let printable = bytes.iter().filter(legible).count();
     let percent = |part: usize, whole: usize| u8::try_from(part * 100 / whole.max(1)).unwrap();
-    let ends = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
-    let line = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::len);
     let last = bytes.rsplit(|byte| *byte == b'\n').next().unwrap();
     let tail = match last {
         [] => Tail::LineEnd,
         [.., b'#' | b'$' | b'>' | b':' | b')', b' '] if last.len() < 40 => Tail::Prompt,
         _ => Tail::Open,
     };
-    Shape {
-        printable_percent: percent(printable, rest),
-        nul_percent: percent(nul, bytes.len()),
-        line_count: u16::try_from(ends).unwrap(),
-        line_bytes_max: u16::try_from(line.max().unwrap_or(0)).unwrap(),
-        entropy_centibits: 400,
-        tail,
-        echo,
-    }
+    Shape { printable_percent: percent(printable, rest), tail, echo, texture: None }
 }

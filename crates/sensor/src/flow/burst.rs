@@ -7,8 +7,9 @@ use core::num::NonZeroU32;
 
 use observation::{Burst, Echo, Fact, Grammar, PortId, Shape, Side, Span, Tail, Time};
 
+use super::ending::Said;
 use super::quota::Quota;
-use super::sample::{Said, Sample};
+use super::sample::{Look, Sample, TEXT_PERCENT_MIN};
 use super::{Flow, Out, Pools};
 use crate::protocols::Interest;
 
@@ -16,8 +17,6 @@ use crate::protocols::Interest;
 const BURST_IDLE: Span = Span::from_millis(250);
 /// Bursts that every flow tells: what is encrypted looks the same for ever after.
 const BURST_TOLD_MAX: u32 = 256;
-/// Random bytes are printable by 38 %.
-const TEXT_PERCENT_MIN: u8 = 70;
 
 /// The current burst of a flow, and what is remembered of the one before.
 #[derive(Clone, Copy, Debug)]
@@ -146,12 +145,14 @@ impl Flow {
         if self.burst.state == State::Silent {
             self.open_burst(side, at, pools);
         }
+        let is_explained = self.recognizer.is_obeyed();
+        let look = if is_explained { Look::Glance } else { Look::Texture };
         let burst = &mut self.burst;
         burst.end = burst.end.max(at);
         burst.bytes += u64::from(len);
         burst.segments = burst.segments.saturating_add(1);
         if let Some(sample) = burst.sample.and_then(|id| pools.samples.get_mut(id)) {
-            sample.add(bytes);
+            sample.add(bytes, look);
         }
     }
 
@@ -190,13 +191,19 @@ impl Flow {
         };
         let sample = burst.sample.and_then(|id| pools.samples.get(id));
         let said = if burst.said_by == burst.side { Said::NOTHING } else { burst.said };
-        let shape = sample.map_or(UNSAMPLED, |sample| sample.shape(said));
+        let look = match grammar {
+            Grammar::None | Grammar::Left => Look::Texture,
+            Grammar::Unchecked | Grammar::Obeyed => Look::Glance,
+        };
+        let shape = sample.map_or(UNSAMPLED, |sample| sample.shape(said, look));
         if burst.index >= BURST_TOLD_MAX && is_dull(grammar, shape) {
             pools.tally.bursts_untold += 1;
             self.burst.said = Said::NOTHING;
         } else {
-            self.burst.said = sample.map_or(Said::NOTHING, Sample::said);
             let excerpt = sample.map_or(&[][..], Sample::excerpt);
+            // Only text is typed, and shown as it is typed.
+            let is_text = shape.printable_percent >= TEXT_PERCENT_MIN;
+            self.burst.said = if is_text { Said::of(excerpt) } else { Said::NOTHING };
             self.tell_burst(grammar, shape, excerpt, at, out);
         }
         self.burst.said_by = burst.side;
@@ -245,12 +252,5 @@ fn is_dull(grammar: Grammar, shape: Shape) -> bool {
 }
 
 /// The shape of a burst for which there was no room: nothing is claimed about it.
-const UNSAMPLED: Shape = Shape {
-    printable_percent: 0,
-    nul_percent: 0,
-    line_count: 0,
-    line_bytes_max: 0,
-    entropy_centibits: 0,
-    tail: Tail::Open,
-    echo: Echo::None,
-};
+const UNSAMPLED: Shape =
+    Shape { printable_percent: 0, tail: Tail::Open, echo: Echo::None, texture: None };

@@ -3,6 +3,7 @@
 mod announced;
 mod burst;
 mod echo;
+mod ending;
 mod entropy;
 mod heads;
 mod opener;
@@ -12,6 +13,7 @@ mod sample;
 mod stream;
 mod table;
 mod tcp;
+mod texture;
 mod voice;
 
 use alloc::borrow::Cow;

@@ -156,6 +156,11 @@ impl Recognizer {
         }
     }
 
+    /// Whether a protocol claims the flow, and nothing has contradicted it.
+    pub(crate) fn is_obeyed(&self) -> bool {
+        self.claim.as_deref().is_some_and(|claim| claim.standing == Standing::Obeyed)
+    }
+
     /// The identified protocols, outermost first.
     pub(crate) fn names(&self) -> &[&'static str] {
         self.claim
