@@ -154,7 +154,8 @@ impl Input {
     }
 
     fn read_once(&mut self) {
-        let Some(free) = self.window.get_mut(self.end..) else { return };
+        let upto = self.window.len().min(self.end + READ_BYTES_MAX);
+        let Some(free) = self.window.get_mut(self.end..upto) else { return };
         let result = match &mut self.source {
             Source::Plain(raw) => raw.read(free),
             Source::Gzip(decoder) => decoder.read(free),
@@ -208,8 +209,10 @@ fn is_zstd_skippable(bytes: &[u8]) -> bool {
 
 /// Reads from the file are this large; a plain file is read past this buffer, into the window.
 const RAW_BYTES: usize = 64 * 1024;
-/// Small enough for the second-level cache, large enough that system calls do not count.
-const WINDOW_BYTES_MIN: usize = 512 * 1024;
+/// What is read at once always lies at the window's beginning: small enough to stay in the
+/// second-level cache, large enough that system calls do not count.
+const READ_BYTES_MAX: usize = 64 * 1024;
+const WINDOW_BYTES_MIN: usize = 2 * READ_BYTES_MAX;
 pub(crate) const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
 pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 

@@ -10,8 +10,6 @@ use super::texture::{Lines, entropy, texture};
 const SAMPLE_BYTES_MAX: usize = 4096;
 /// What is shown of it.
 pub(crate) const EXCERPT_BYTES_MAX: usize = 256;
-/// Bytes that are no UTF-8, after which a burst is not text and no more sequences are looked for.
-const BAD_UTF8_MAX: u16 = 16;
 /// Random bytes are printable by 38 %.
 pub(super) const TEXT_PERCENT_MIN: u8 = 70;
 
@@ -38,7 +36,7 @@ pub(crate) struct Sample {
 /// What cannot be told from the excerpt.
 #[derive(Debug)]
 struct Long {
-    text: Text,
+    kinds: Kinds,
     end: [u8; PROMPT_END_BYTES_MAX],
     end_len: u8,
     /// How many bytes have been looked at for their texture.
@@ -47,21 +45,13 @@ struct Long {
     histogram: [u16; 256],
 }
 
-/// How much of it is text.
+/// What kinds of bytes there are.
 #[derive(Clone, Copy, Debug, Default)]
-struct Text {
+struct Kinds {
     graphic: u16,
     nuls: u16,
-    utf8_good: u16,
-    utf8_bad: u16,
-    utf8: Utf8,
-}
-
-/// Where a UTF-8 sequence stands.
-#[derive(Clone, Copy, Debug, Default)]
-struct Utf8 {
-    have: u8,
-    need: u8,
+    /// Those of UTF-8's sequences, of which no more is known.
+    high: u16,
 }
 
 impl Sample {
@@ -113,11 +103,11 @@ impl Sample {
     /// The burst is over: what it looked like, beside what the other side had `said` before.
     pub(super) fn shape(&self, said: Said, look: Look) -> Shape {
         let excerpt = self.excerpt();
-        let (text, end) = if self.is_long() {
-            (self.long.text, self.long.end())
+        let (kinds, end) = if self.is_long() {
+            (self.long.kinds, self.long.end())
         } else {
             let end = excerpt.get(excerpt.len().saturating_sub(PROMPT_END_BYTES_MAX)..);
-            (Text::of(excerpt), end.unwrap_or_default())
+            (Kinds::of(excerpt), end.unwrap_or_default())
         };
         let texture = match look {
             Look::Glance => None,
@@ -125,11 +115,11 @@ impl Sample {
             Look::Texture => Some(texture(
                 &Lines::of(excerpt),
                 entropy::of_few(excerpt),
-                text.nul_percent(excerpt.len()),
+                kinds.nul_percent(self.sampled),
             )),
         };
         Shape {
-            printable_percent: text.printable_percent(usize::from(self.sampled)),
+            printable_percent: kinds.printable_percent(self.sampled, excerpt),
             tail: tail(end),
             echo: if said.is_repeated_by(excerpt) { Echo::Repeats } else { Echo::None },
             texture,
@@ -139,7 +129,7 @@ impl Sample {
 
 impl Long {
     const NEW: Self = Self {
-        text: Text::NEW,
+        kinds: Kinds::NONE,
         end: [0; PROMPT_END_BYTES_MAX],
         end_len: 0,
         textured: 0,
@@ -151,11 +141,11 @@ impl Long {
         if self.textured > 0 {
             (self.textured, self.lines, self.histogram) = (0, Lines::NEW, [0; 256]);
         }
-        (self.text, self.end_len) = (Text::NEW, 0);
+        (self.kinds, self.end_len) = (Kinds::NONE, 0);
     }
 
     fn add(&mut self, bytes: &[u8], look: Look) {
-        self.text.add(bytes);
+        self.kinds.add(bytes);
         if look == Look::Texture {
             self.textured += bytes.len() as u16;
             self.lines.add(bytes);
@@ -170,7 +160,7 @@ impl Long {
     /// Where all of it has been looked at: what a protocol explained in part is no texture.
     fn texture(&self, sampled: u16) -> Option<observation::Texture> {
         let entropy = entropy::of_many(&self.histogram, sampled);
-        let nul_percent = self.text.nul_percent(usize::from(sampled));
+        let nul_percent = self.kinds.nul_percent(sampled);
         (self.textured == sampled).then(|| texture(&self.lines, entropy, nul_percent))
     }
 
@@ -190,72 +180,60 @@ impl Long {
     }
 }
 
-impl Text {
-    const NEW: Self =
-        Self { graphic: 0, nuls: 0, utf8_good: 0, utf8_bad: 0, utf8: Utf8 { have: 0, need: 0 } };
+impl Kinds {
+    const NONE: Self = Self { graphic: 0, nuls: 0, high: 0 };
 
     fn of(bytes: &[u8]) -> Self {
-        let mut text = Self::NEW;
-        text.add(bytes);
-        text
+        let mut kinds = Self::NONE;
+        kinds.add(bytes);
+        kinds
     }
 
+    /// Counted in bytes, of which vector registers hold many.
     fn add(&mut self, bytes: &[u8]) {
-        let graphic = count(bytes, is_graphic);
-        self.graphic += graphic;
-        if usize::from(graphic) < bytes.len() || self.utf8.need > 0 {
-            self.nuls += count(bytes, |byte| byte == 0);
-            self.measure_utf8(bytes);
-        }
-    }
-
-    fn printable_percent(&self, sampled: usize) -> u8 {
-        let printable = u32::from(self.graphic) + u32::from(self.utf8_good);
-        percent(printable, (sampled as u32).saturating_sub(self.nuls.into()))
-    }
-
-    fn nul_percent(&self, sampled: usize) -> u8 {
-        percent(self.nuls.into(), sampled as u32)
-    }
-
-    fn measure_utf8(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some((&byte, after)) = rest.split_first() {
-            if self.utf8_bad >= BAD_UTF8_MAX {
-                return;
+        for block in bytes.chunks(128) {
+            let (mut graphic, mut nuls, mut high) = (0_u8, 0_u8, 0_u8);
+            for &byte in block {
+                graphic += u8::from(is_graphic(byte));
+                nuls += u8::from(byte == 0);
+                high += u8::from(byte >= 0x80);
             }
-            let ascii = if self.utf8.need == 0 { before(rest, |byte| byte >= 0x80) } else { 0 };
-            if ascii > 0 {
-                rest = rest.get(ascii..).unwrap_or_default();
-                continue;
-            }
-            self.measure_utf8_byte(byte);
-            rest = after;
+            self.graphic += u16::from(graphic);
+            self.nuls += u16::from(nuls);
+            self.high += u16::from(high);
         }
     }
 
-    fn measure_utf8_byte(&mut self, byte: u8) {
-        let Utf8 { have, need } = self.utf8;
-        if need > 0 {
-            if byte & 0xc0 == 0x80 {
-                self.utf8.have = have + 1;
-                if self.utf8.have == need {
-                    self.utf8_good += u16::from(need);
-                    self.utf8 = Utf8::default();
-                }
-                return;
-            }
-            self.utf8_bad += u16::from(have);
-            self.utf8 = Utf8::default();
-        }
-        match byte {
-            0..=0x7f => {}
-            0xc2..=0xdf => self.utf8 = Utf8 { have: 1, need: 2 },
-            0xe0..=0xef => self.utf8 = Utf8 { have: 1, need: 3 },
-            0xf0..=0xf4 => self.utf8 = Utf8 { have: 1, need: 4 },
-            _ => self.utf8_bad += 1,
+    /// Of `count` bytes that begin with `excerpt`, whose sequences stand for all.
+    fn printable_percent(self, count: u16, excerpt: &[u8]) -> u8 {
+        let spoken = u32::from(count).saturating_sub(self.nuls.into());
+        let (graphic, high) = (u32::from(self.graphic), u32::from(self.high));
+        // Text has no control bytes to speak of, and then nobody asks for its sequences.
+        let controls = spoken.saturating_sub(graphic + high);
+        let is_binary = controls * 16 > spoken;
+        let good = if high == 0 || is_binary { 0 } else { high * utf8_percent(excerpt) / 100 };
+        percent(graphic + good, spoken)
+    }
+
+    fn nul_percent(self, count: u16) -> u8 {
+        percent(self.nuls.into(), count.into())
+    }
+}
+
+/// How many of the bytes above ASCII stand in a whole sequence of UTF-8; what is cut off at the end
+/// is not asked for.
+fn utf8_percent(bytes: &[u8]) -> u32 {
+    let (mut good, mut bad) = (0, 0);
+    let mut chunks = bytes.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        good += chunk.valid().bytes().filter(|byte| *byte >= 0x80).count();
+        let is_last = chunks.peek().is_none();
+        let is_cut = |invalid| str::from_utf8(invalid).is_err_and(|why| why.error_len().is_none());
+        if !(is_last && is_cut(chunk.invalid())) {
+            bad += chunk.invalid().len();
         }
     }
+    (good * 100).checked_div(good + bad).unwrap_or(0) as u32
 }
 
 /// ESC too: what a terminal is told is for eyes.
@@ -265,13 +243,6 @@ const fn is_graphic(byte: u8) -> bool {
         | (byte == b'\r')
         | (byte == b'\n')
         | (byte == 0x1b)
-}
-
-/// How many bytes are meant. Counted in bytes, of which vector registers hold many.
-fn count(bytes: &[u8], is_meant: impl Fn(u8) -> bool) -> u16 {
-    const BLOCK: usize = 128;
-    let of_block = |block: &[u8]| block.iter().fold(0, |n: u8, &byte| n + u8::from(is_meant(byte)));
-    bytes.chunks(BLOCK).map(|block| u16::from(of_block(block))).sum()
 }
 
 /// How many bytes come before the first one that is marked. Sixteen are looked at at once, in a

@@ -1,44 +1,61 @@
 //! Whether a point lies on the curve secp256k1: SEC 2, section 2.4.1. A public key does; chance
 //! does not.
 
-/// A number below the prime `2^256 - RESIDUE`: its high and its low half.
-type Element = (u128, u128);
+/// A number below the prime `2^256 - RESIDUE`, its lowest digit first.
+type Element = [u64; 4];
 
 const RESIDUE: u128 = 0x1_0000_03d1;
-const PRIME_LOW: u128 = 0_u128.wrapping_sub(RESIDUE);
+const PRIME_LOW: u64 = 0_u64.wrapping_sub(RESIDUE as u64);
 
 /// Whether `y² = x³ + 7`, the coordinates being big-endian.
 pub(super) fn is_on_curve(x: &[u8; 32], y: &[u8; 32]) -> bool {
     let (Some(x), Some(y)) = (element(x), element(y)) else { return false };
-    multiply(y, y) == add(multiply(multiply(x, x), x), (0, 7))
+    let square = multiply_add(x, x, [0; 4]);
+    multiply_add(y, y, [0; 4]) == multiply_add(square, x, [7, 0, 0, 0])
 }
 
 fn element(bytes: &[u8; 32]) -> Option<Element> {
-    let (high, low) = bytes.split_first_chunk::<16>()?;
-    let low = u128::from_be_bytes(*low.first_chunk::<16>()?);
-    let high = u128::from_be_bytes(*high);
-    (high < u128::MAX || low < PRIME_LOW).then_some((high, low))
-}
-
-fn add((a_high, a_low): Element, (b_high, b_low): Element) -> Element {
-    let (low, carry) = a_low.overflowing_add(b_low);
-    let (high, over) = a_high.overflowing_add(b_high);
-    let (high, over_again) = high.overflowing_add(u128::from(carry));
-    if over || over_again || (high == u128::MAX && low >= PRIME_LOW) {
-        let (low, carry) = low.overflowing_add(RESIDUE);
-        return (high.wrapping_add(u128::from(carry)), low);
+    let mut element = [0; 4];
+    for (digit, bytes) in element.iter_mut().rev().zip(bytes.as_chunks().0) {
+        *digit = u64::from_be_bytes(*bytes);
     }
-    (high, low)
+    (reduce(element) == element).then_some(element)
 }
 
-/// By doubling and adding: it is done once for a key that already looks like one.
-fn multiply(a: Element, (high, low): Element) -> Element {
-    [high, low].into_iter().fold((0, 0), |product, half| {
-        (0..u128::BITS).rev().fold(product, |product, bit| {
-            let doubled = add(product, product);
-            if half >> bit & 1 == 1 { add(doubled, a) } else { doubled }
-        })
-    })
+/// `a * b + c`, digit by digit.
+fn multiply_add(a: Element, b: Element, c: Element) -> Element {
+    let [c0, c1, c2, c3] = c;
+    let mut wide = [c0, c1, c2, c3, 0, 0, 0, 0];
+    for (shift, digit) in b.into_iter().enumerate() {
+        let mut carry = 0;
+        for (place, factor) in wide.iter_mut().skip(shift).zip(a.into_iter().chain([0])) {
+            let sum = u128::from(factor) * u128::from(digit) + u128::from(*place) + carry;
+            (*place, carry) = (sum as u64, sum >> 64);
+        }
+    }
+    let [low @ .., h0, h1, h2, h3] = wide;
+    fold(low, [h0, h1, h2, h3])
+}
+
+/// What lies above `2^256` counts `RESIDUE` times below it.
+fn fold(mut low: Element, mut high: [u64; 4]) -> Element {
+    while high != [0; 4] {
+        let mut carry = 0;
+        for (place, digit) in low.iter_mut().zip(high) {
+            let sum = u128::from(digit) * RESIDUE + u128::from(*place) + carry;
+            (*place, carry) = (sum as u64, sum >> 64);
+        }
+        high = [carry as u64, 0, 0, 0];
+    }
+    reduce(low)
+}
+
+/// What is not below the prime is above it by less than `RESIDUE`.
+const fn reduce(element: Element) -> Element {
+    match element {
+        [low @ PRIME_LOW..=u64::MAX, u64::MAX, u64::MAX, u64::MAX] => [low - PRIME_LOW, 0, 0, 0],
+        below => below,
+    }
 }
 
 #[cfg(test)]
@@ -58,5 +75,13 @@ mod tests {
         other[31] ^= 1;
         assert!(!is_on_curve(&X, &other));
         assert!(!is_on_curve(&[0xff; 32], &Y));
+    }
+
+    #[test]
+    fn products_wrap_at_the_prime() {
+        let top = [PRIME_LOW - 1, u64::MAX, u64::MAX, u64::MAX];
+        assert_eq!(multiply_add(top, top, [0; 4]), [1, 0, 0, 0], "(-1)² = 1");
+        assert_eq!(multiply_add(top, [1, 0, 0, 0], [1, 0, 0, 0]), [0; 4], "-1 + 1 = 0");
+        assert_eq!(multiply_add(top, [2, 0, 0, 0], [3, 0, 0, 0]), [1, 0, 0, 0], "-2 + 3 = 1");
     }
 }

@@ -233,18 +233,28 @@ impl Ciphertext {
     /// Looks at the beginning of `bytes`. Of random bytes 98 in 256 are printable, so a run of
     /// `PRINTABLE_RUN_MAX` comes by chance once in 10^13 tries.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Step {
-        for byte in bytes.iter().take(CIPHERTEXT_LOOK_BYTES) {
-            if matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n') {
-                self.printable_run += 1;
-                if self.printable_run > PRINTABLE_RUN_MAX {
-                    return Step::Left;
+        let mut rest = bytes.get(..CIPHERTEXT_LOOK_BYTES).unwrap_or(bytes);
+        // From behind, what would make the run too long is mostly passed at its last byte.
+        loop {
+            let missing = (PRINTABLE_RUN_MAX + 1).saturating_sub(self.printable_run) as usize;
+            let next = rest.get(..missing).unwrap_or(rest);
+            match next.iter().rposition(|byte| !is_printable(*byte)) {
+                Some(place) => {
+                    self.printable_run = 0;
+                    rest = rest.get(place + 1..).unwrap_or_default();
                 }
-            } else {
-                self.printable_run = 0;
+                None if next.len() == missing => return Step::Left,
+                None => {
+                    self.printable_run += next.len() as u32;
+                    return Step::Obeys;
+                }
             }
         }
-        Step::Obeys
     }
+}
+
+const fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n')
 }
 
 const BANNER: &[u8] = b"SSH-";
