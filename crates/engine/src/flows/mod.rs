@@ -16,6 +16,7 @@ mod speech;
 mod spoken;
 mod views;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use observation::{Burst, Endpoint, FlowClosed, FlowId, FlowOpened, Time, Transport};
@@ -51,7 +52,7 @@ const NONE: u32 = u32::MAX;
 /// A slot, and its neighbours in the list of its place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Slot {
-    flow: Option<Flow>,
+    flow: Option<Box<Flow>>,
     id: FlowId,
     serial: u32,
     older: u32,
@@ -77,7 +78,7 @@ pub(crate) struct Flows {
     /// Closed flows and when they may be forgotten.
     fading: Timers,
     /// Flows that had to go before they were counted.
-    gone: Vec<(FlowId, Flow)>,
+    gone: Vec<(FlowId, Box<Flow>)>,
     names: ProtocolNames,
     flow_count_max: usize,
     flow_per_place_count_max: usize,
@@ -104,7 +105,7 @@ struct Saved {
     free: Vec<u32>,
     seed: Seed,
     fading: Timers,
-    gone: Vec<(FlowId, Flow)>,
+    gone: Vec<(FlowId, Box<Flow>)>,
     names: ProtocolNames,
     flow_count_max: usize,
     flow_per_place_count_max: usize,
@@ -170,12 +171,12 @@ impl Flows {
 
     pub(crate) fn get(&self, handle: Handle) -> Option<&Flow> {
         let slot = self.slots.get(handle.slot as usize)?;
-        if slot.serial == handle.serial { slot.flow.as_ref() } else { None }
+        if slot.serial == handle.serial { slot.flow.as_deref() } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Flow> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
-        if slot.serial == handle.serial { slot.flow.as_mut() } else { None }
+        if slot.serial == handle.serial { slot.flow.as_deref_mut() } else { None }
     }
 
     /// The flow that the latest fact was about, if it is this one.
@@ -207,7 +208,7 @@ impl Flows {
         self.by_tuple.insert(tuple, number);
         let slot = self.slots.get_mut(number as usize)?;
         slot.id = fact.flow;
-        slot.flow = Some(flow);
+        slot.flow = Some(Box::new(flow));
         let handle = Handle { slot: number, serial: slot.serial };
         self.append(place, number, Keep::Loose);
         self.get(handle).map(|flow| (handle, flow))
@@ -378,7 +379,7 @@ impl Flows {
         self.by_tuple.remove(tuple, handle.slot);
         if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
             let id = slot.id;
-            if slot.flow.as_ref().is_some_and(Flow::is_uncounted) {
+            if slot.flow.as_deref().is_some_and(Flow::is_uncounted) {
                 self.gone.extend(slot.flow.take().map(|flow| (id, flow)));
             }
             slot.flow = None;

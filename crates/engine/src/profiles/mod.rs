@@ -13,6 +13,7 @@ mod quota;
 mod rhythm;
 mod sharing;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::hash::BuildHasher as _;
@@ -80,7 +81,7 @@ struct Slot {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Saved")]
 pub(crate) struct Profiles {
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
     #[serde(skip)]
     by_key: HashTable<u32>,
@@ -97,7 +98,7 @@ pub(crate) struct Profiles {
 /// What is saved of [`Profiles`], field by field in the same order.
 #[derive(Deserialize)]
 struct Saved {
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
     by_far: BTreeMap<(Transport, Endpoint), (u32, u32)>,
     owners: BTreeMap<Owner, Owned>,
@@ -293,17 +294,17 @@ impl Profiles {
         let (hash, state) = (self.hash(key), FixedState::with_seed(self.seed));
         let slots = &self.slots;
         self.by_key.insert_unique(hash, number, |number| {
-            let slot = slots.get(*number as usize).and_then(Option::as_ref);
+            let slot = slots.get(*number as usize).and_then(Option::as_deref);
             slot.map_or(0, |slot| state.hash_one(slot.key))
         });
     }
 
     fn slot(&self, number: u32) -> Option<&Slot> {
-        self.slots.get(number as usize)?.as_ref()
+        self.slots.get(number as usize)?.as_deref()
     }
 
     fn slot_mut(&mut self, number: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(number as usize)?.as_mut()
+        self.slots.get_mut(number as usize)?.as_deref_mut()
     }
 
     fn add(&mut self, key: ProfileKey, flow: &Flow, id: FlowId) -> Option<u32> {
@@ -318,7 +319,7 @@ impl Profiles {
             next.before = number;
         }
         self.by_far.insert((key.transport, key.far), (number, count + 1));
-        *self.slots.get_mut(number as usize)? = Some(Slot {
+        *self.slots.get_mut(number as usize)? = Some(Box::new(Slot {
             key,
             calls: Calls::new(flow, id),
             is_grown: false,
@@ -326,7 +327,7 @@ impl Profiles {
             newer: NONE,
             before: NONE,
             after: first,
-        });
+        }));
         self.index(number, &key);
         self.append(number, key.owner, Age::Young);
         Some(number)
