@@ -79,6 +79,8 @@ type Position = (Time, FlowId, Handle);
 pub(crate) struct Channel {
     /// Its flows in the order in which they were opened.
     flows: BTreeSet<Position>,
+    /// Those of them by which a program came in: what is started long afterwards concerns them too.
+    bearing: BTreeSet<Position>,
     /// Flows beyond the limit are counted, not kept.
     pub flow_count: u32,
     pub verdict: Option<Verdict>,
@@ -145,11 +147,21 @@ impl Channel {
         // The first flows are evidence, the latest is what goes on now.
         let middle = self.flows.iter().nth(count_max / 2).copied()?;
         self.flows.remove(&middle);
+        self.bearing.remove(&middle);
         Some(middle.2)
+    }
+
+    /// A program came in by this flow.
+    pub(crate) fn bears(&mut self, opened: Time, id: FlowId, handle: Handle) {
+        let position = (opened, id, handle);
+        if self.flows.contains(&position) {
+            self.bearing.insert(position);
+        }
     }
 
     pub(crate) fn remove(&mut self, opened: Time, id: FlowId, handle: Handle) {
         self.flows.remove(&(opened, id, handle));
+        self.bearing.remove(&(opened, id, handle));
         self.flow_count = self.flow_count.saturating_sub(1);
     }
 
@@ -159,6 +171,14 @@ impl Channel {
 
     pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> {
         self.flows.iter().map(|(_, _, handle)| *handle)
+    }
+
+    /// What a program that began to run then may have to do with: what was opened since, and what
+    /// may have brought it in.
+    pub(crate) fn handles_since(&self, since: Time) -> impl Iterator<Item = Handle> {
+        let opened = self.flows.iter().rev().take_while(move |(opened, ..)| *opened >= since);
+        let before = self.bearing.iter().take_while(move |(opened, ..)| *opened < since);
+        opened.chain(before).map(|(_, _, handle)| *handle)
     }
 
     pub(crate) fn flows<'a>(&self, flows: &'a Flows) -> impl Iterator<Item = &'a Flow> {

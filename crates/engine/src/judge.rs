@@ -122,6 +122,11 @@ impl Engine {
                 self.channel_evicted_count = self.channel_evicted_count.saturating_add(1);
             }
         }
+        if self.flows.get(handle).is_some_and(|flow| flow.oddity.fetched.is_some())
+            && let Some(channel) = self.channels.get_mut(&key)
+        {
+            channel.bears(opened, id, handle);
+        }
         keys.insert(key);
     }
 
