@@ -14,7 +14,7 @@ use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::channel::ChannelKey;
 use crate::context::{Context, Declared, Origin};
-use crate::evidence::{Finding, Term};
+use crate::evidence::{Finding, Term, Worth};
 use crate::flows::{Flow, OddOffer};
 use crate::session::{Session, TlsSessions};
 use crate::typing::Reversal;
@@ -107,8 +107,9 @@ fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Fin
         summary: story.summary(context.origin),
         terms,
         low_if: story.low_if(context),
+        worth: Worth::Telling,
     };
-    finding.worth_telling()
+    finding.worth_keeping()
 }
 
 /// An address has another owner soon after its last one has gone: what that one used says nothing
