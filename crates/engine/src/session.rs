@@ -5,8 +5,8 @@ use observation::Time;
 use crate::cargo::Kind;
 use crate::cloud::Library;
 use crate::flows::{
-    Answer, Departure, Flow, Lasting, Misfit, OddEchoes, OddOffer, Reached, Seat, Silence,
-    TlsOddity,
+    Answer, Departure, Flow, Lasting, Misfit, Nameless, OddEchoes, OddOffer, Reached, Seat,
+    Silence, TlsOddity,
 };
 use crate::protocols::Protocol;
 use crate::roles::Conversation;
@@ -143,6 +143,8 @@ pub(crate) struct TlsSessions {
     pub offer: Option<OddOffer>,
     /// The stack came to a place that had used others since then.
     pub foreign_since: Option<Time>,
+    /// The oddest of those that name nobody.
+    pub nameless: Option<Nameless>,
 }
 
 /// An accepted flow in which nobody speaks for this long is held open in silence.
@@ -317,5 +319,6 @@ impl TlsSessions {
         }
         self.offer = self.offer.or(odd.offer);
         self.foreign_since = self.foreign_since.or(odd.foreign_since);
+        self.nameless = self.nameless.max(odd.nameless);
     }
 }
