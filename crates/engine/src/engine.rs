@@ -155,6 +155,7 @@ impl Engine {
     pub fn finish(&mut self, out: &mut impl FnMut(AlertUpdate)) {
         self.look_at_all_domains(out);
         self.look_at_all(out);
+        self.look_at_all_surveys(out);
         self.alerts.tell_all(&surroundings!(self), out);
     }
 

@@ -212,7 +212,9 @@ impl Engine {
                 (verdict, opening)
             }),
         };
-        let is_quiet = judged.as_ref().is_some_and(|(verdict, _)| verdict.is_faint());
+        let is_quiet = judged
+            .as_ref()
+            .is_some_and(|(verdict, _)| verdict.is_faint() || self.is_part_of_survey(key, verdict));
         match judged {
             Some((mut verdict, opening)) if !is_quiet => {
                 self.weigh(key, &mut verdict);
