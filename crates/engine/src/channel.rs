@@ -9,10 +9,10 @@ use core::net::IpAddr;
 use observation::{Endpoint, FlowId, Time, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::alert::AlertId;
+use crate::alert::{AlertId, Level};
 use crate::context::Origin;
-use crate::evidence::{Finding, Sum};
-use crate::flows::{Flow, Flows, Handle};
+use crate::evidence::{Finding, Sum, Worth};
+use crate::flows::{Flow, Flows, Handle, Keep};
 use crate::intel::Listed;
 use crate::ledger::{Owner, Place};
 use crate::lookups::Lookup;
@@ -72,13 +72,39 @@ pub(crate) struct Opening {
 }
 
 /// A flow's position in its channel: by time.
-type Position = (Time, FlowId, Handle);
+pub(crate) type Position = (Time, FlowId, Handle);
+
+/// How much a flow says by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Weight {
+    /// It would be told.
+    Full,
+    /// It may add to what else is found.
+    Faint,
+}
+
+impl Weight {
+    /// What becomes of a flow for which there is no room any longer.
+    pub(crate) const fn let_go(self) -> Keep {
+        match self {
+            Self::Full => Keep::Counted,
+            Self::Faint => Keep::CountedFaint,
+        }
+    }
+}
+
+/// So many flows that say little are remembered beside those that are told.
+const FAINT_COUNT_MAX: usize = 8;
 
 /// A channel that a strategy has something to say about.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Channel {
     /// Its flows in the order in which they were opened.
     flows: BTreeSet<Position>,
+    /// Those that say little by themselves: they never take the others' room.
+    faint: BTreeSet<Position>,
+    /// Those of them by which a program came in: what is started long afterwards concerns them too.
+    bearing: BTreeSet<Position>,
     /// Flows beyond the limit are counted, not kept.
     pub flow_count: u32,
     pub verdict: Option<Verdict>,
@@ -126,43 +152,90 @@ pub(crate) struct Verdict {
     pub sum: Sum,
 }
 
+impl Verdict {
+    /// Whether nothing of it is to be told.
+    pub(crate) fn is_faint(&self) -> bool {
+        weight(&self.findings, &self.sum) == Weight::Faint
+    }
+}
+
 impl Channel {
-    /// Adds a flow; gives back the one that had to go for it.
-    pub(crate) fn add(
+    /// Holds a flow, as one of this weight from now on; gives back the one that had to go for it.
+    pub(crate) fn hold(
         &mut self,
-        opened: Time,
-        id: FlowId,
-        handle: Handle,
+        position: Position,
+        weight: Weight,
         count_max: usize,
     ) -> Option<Handle> {
-        if !self.flows.insert((opened, id, handle)) {
-            return None;
-        }
-        self.flow_count = self.flow_count.saturating_add(1);
-        if self.flows.len() <= count_max {
+        let (all, others, count_max) = match weight {
+            Weight::Full => (&mut self.flows, &mut self.faint, count_max),
+            Weight::Faint => (&mut self.faint, &mut self.flows, count_max.min(FAINT_COUNT_MAX)),
+        };
+        others.remove(&position);
+        if !all.insert(position) || all.len() <= count_max {
             return None;
         }
         // The first flows are evidence, the latest is what goes on now.
-        let middle = self.flows.iter().nth(count_max / 2).copied()?;
-        self.flows.remove(&middle);
+        let middle = all.iter().nth(count_max / 2).copied()?;
+        self.take_out(&middle);
         Some(middle.2)
     }
 
-    pub(crate) fn remove(&mut self, opened: Time, id: FlowId, handle: Handle) {
-        self.flows.remove(&(opened, id, handle));
+    /// Whether it holds a flow as one of this weight.
+    pub(crate) fn holds(&self, position: &Position, weight: Weight) -> bool {
+        match weight {
+            Weight::Full => self.flows.contains(position),
+            Weight::Faint => self.faint.contains(position),
+        }
+    }
+
+    fn take_out(&mut self, position: &Position) {
+        self.flows.remove(position);
+        self.faint.remove(position);
+        self.bearing.remove(position);
+    }
+
+    /// A program came in by this flow.
+    pub(crate) fn bears(&mut self, position: Position) {
+        if self.flows.contains(&position) || self.faint.contains(&position) {
+            self.bearing.insert(position);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, position: &Position) {
+        self.take_out(position);
         self.flow_count = self.flow_count.saturating_sub(1);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.flows.is_empty()
+        self.flows.is_empty() && self.faint.is_empty()
     }
 
+    /// Its flows: those that are told first.
     pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> {
-        self.flows.iter().map(|(_, _, handle)| *handle)
+        self.flows.iter().chain(&self.faint).map(|(_, _, handle)| *handle)
+    }
+
+    /// Lets all go: what becomes of each of its flows.
+    pub(crate) fn let_go(&self) -> impl Iterator<Item = (Handle, Keep)> {
+        let all = [(&self.flows, Weight::Full), (&self.faint, Weight::Faint)];
+        all.into_iter().flat_map(|(flows, weight)| {
+            flows.iter().map(move |(_, _, handle)| (*handle, weight.let_go()))
+        })
+    }
+
+    /// What a program that began to run then may have to do with: what was opened since, and what
+    /// may have brought it in.
+    pub(crate) fn handles_since(&self, since: Time) -> impl Iterator<Item = Handle> {
+        let opened = [&self.flows, &self.faint]
+            .into_iter()
+            .flat_map(move |all| all.iter().rev().take_while(move |(opened, ..)| *opened >= since));
+        let before = self.bearing.iter().take_while(move |(opened, ..)| *opened < since);
+        opened.chain(before).map(|(_, _, handle)| *handle)
     }
 
     pub(crate) fn flows<'a>(&self, flows: &'a Flows) -> impl Iterator<Item = &'a Flow> {
-        self.flows.iter().filter_map(move |(_, _, handle)| flows.get(*handle))
+        self.handles().filter_map(move |handle| flows.get(handle))
     }
 
     /// The flow that accuses most; of equals the first.
@@ -192,10 +265,17 @@ impl Channel {
     }
 }
 
+/// How much findings say together.
+pub(crate) fn weight(findings: &[Finding], sum: &Sum) -> Weight {
+    let is_told = findings.iter().any(|finding| finding.worth == Worth::Telling);
+    if is_told || sum.level() > Level::Info { Weight::Full } else { Weight::Faint }
+}
+
 /// What the strategies say of one flow alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Own {
     pub sum_db: i16,
+    pub weight: Weight,
     pub origin: Origin,
     pub opening: Opening,
 }

@@ -12,7 +12,7 @@ use crate::alert::{AlertUpdate, Maturity};
 use crate::alerts::{Alerts, Channels, Following, surroundings};
 use crate::baseline::Baselines;
 use crate::channel::{Channel, ChannelKey, Far};
-use crate::flows::{self, Flow, Flows, Handle, Keep, Seed};
+use crate::flows::{self, Flows, Handle, Keep, Seed};
 use crate::health::{Destinations, Health};
 use crate::judge::Dirty;
 use crate::lasting::Lengths;
@@ -155,6 +155,7 @@ impl Engine {
     pub fn finish(&mut self, out: &mut impl FnMut(AlertUpdate)) {
         self.look_at_all_domains(out);
         self.look_at_all(out);
+        self.look_at_all_surveys(out);
         self.alerts.tell_all(&surroundings!(self), out);
     }
 
@@ -380,7 +381,7 @@ impl Engine {
                 self.dirty(handle, dirty);
             }
         }
-        for handle in self.handles_of(Owner::Container(id)) {
+        for handle in self.channels_of(Owner::Container(id)).flat_map(Channel::handles) {
             self.dirty(handle, dirty);
         }
         dirty.known_better = Some(id);
@@ -393,13 +394,10 @@ impl Engine {
         if by_hand == ByHand::Yes {
             self.touched_places(id, dirty);
         }
-        // It can have to do only with what was opened after it began.
         let since = at - Span::from_millis(STAMP_MS_MAX);
-        for handle in self.handles_of(Owner::Container(id)) {
-            let concerns = |flow: &Flow| flow.opened >= since || flow.oddity.fetched.is_some();
-            if self.flows.get(handle).is_some_and(concerns) {
-                self.dirty(handle, dirty);
-            }
+        let channels = self.channels_of(Owner::Container(id));
+        for handle in channels.flat_map(|channel| channel.handles_since(since)) {
+            self.dirty(handle, dirty);
         }
     }
 
@@ -430,10 +428,8 @@ impl Engine {
         }
     }
 
-    fn handles_of(&self, owner: Owner) -> impl Iterator<Item = Handle> {
+    fn channels_of(&self, owner: Owner) -> impl Iterator<Item = &Channel> {
         let channels = self.channels.range(ChannelKey::lowest(owner)..);
-        channels
-            .take_while(move |(key, _)| key.owner == owner)
-            .flat_map(|(_, channel)| channel.handles())
+        channels.take_while(move |(key, _)| key.owner == owner).map(|(_, channel)| channel)
     }
 }

@@ -10,10 +10,15 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Counted, Evidence, Family, Level};
+use crate::alert::{Counted, Evidence, Family, LOW_DB_MIN, Level};
 
 /// One in a hundred of the things that a strategy looks at is an attack.
 pub(crate) const PRIOR_DB: i16 = -20;
+/// From this sum on a finding is kept until it is known what else is found: it makes what it is
+/// about more than twice as likely an attack as it was before.
+const FAINT_DB_MIN: i16 = -16;
+
+const _: () = assert!(PRIOR_DB < FAINT_DB_MIN && FAINT_DB_MIN < LOW_DB_MIN);
 
 /// What one strategy says about one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +29,17 @@ pub(crate) struct Finding {
     pub summary: Cow<'static, str>,
     pub terms: Vec<Term>,
     pub low_if: Vec<Cow<'static, str>>,
+    pub worth: Worth,
+}
+
+/// What becomes of a finding that nothing else comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Worth {
+    /// It is told.
+    #[default]
+    Telling,
+    /// It is kept until it is known what else is found.
+    Keeping,
 }
 
 /// One reason, for or against.
@@ -64,11 +80,45 @@ impl Finding {
         counted.iter().fold(PRIOR_DB, |sum, (_, points_db)| sum.saturating_add(*points_db))
     }
 
-    /// The finding, unless it would be of no level on its own: oddities that are ordinary on a
-    /// container platform are not told one by one.
+    /// The finding, unless it would be of no level on its own.
     pub(crate) fn worth_telling(self) -> Option<Self> {
         (Level::of(self.sum_db()) > Level::Info).then_some(self)
     }
+
+    /// The finding, unless it says next to nothing: oddities that are ordinary on a container
+    /// platform are not told one by one, and several together may be.
+    pub(crate) fn worth_keeping(self) -> Option<Self> {
+        let sum_db = self.sum_db();
+        let worth = if Level::of(sum_db) == Level::Info { Worth::Keeping } else { Worth::Telling };
+        (sum_db >= FAINT_DB_MIN).then_some(Self { worth, ..self })
+    }
+}
+
+/// Leaves out what is not told by itself, unless it makes the sum of all others greater. Findings
+/// come in the order of their weight.
+pub(crate) fn joined(findings: Vec<Finding>, prior: &str) -> (Vec<Finding>, Sum) {
+    let (faint, mut joined): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.worth == Worth::Keeping);
+    let mut sum = Sum::of(&joined, prior);
+    for mut finding in faint {
+        if !joined.is_empty() {
+            finding.terms.retain(is_its_own);
+        }
+        joined.push(finding);
+        let greater = Sum::of(&joined, prior);
+        if greater.sum_db > sum.sum_db {
+            sum = greater;
+        } else {
+            joined.pop();
+        }
+    }
+    (joined, sum)
+}
+
+/// Whose it is and where it leads has been weighed by whoever says more: what speaks against that
+/// would else make room for the same twice.
+const fn is_its_own(term: &Term) -> bool {
+    !matches!(term.family, Family::Identity | Family::Destination) || term.points_db < 0
 }
 
 impl Sum {
@@ -164,6 +214,7 @@ mod tests {
             summary: Cow::Borrowed(""),
             terms: terms.to_vec(),
             low_if: Vec::new(),
+            worth: Worth::Telling,
         }
     }
 
@@ -180,6 +231,37 @@ mod tests {
     fn what_speaks_against_is_not_swallowed_by_what_speaks_for() {
         let sum = Sum::of(&[finding(&[term(Family::Session, 16), term(Family::Session, -4)])], "");
         assert_eq!(sum.sum_db, PRIOR_DB + 12);
+    }
+
+    #[test]
+    fn faint_findings_meet_in_different_families() {
+        let timer = finding(&[term(Family::Rhythm, 9)]);
+        let talk = finding(&[term(Family::Session, 8)]);
+        let [timer, talk] = [timer, talk].map(|it| it.worth_keeping().unwrap());
+        let (found, sum) = joined(alloc::vec![timer.clone(), talk.clone()], "");
+        assert_eq!((found.len(), sum.sum_db), (2, PRIOR_DB + 17));
+        let (found, sum) = joined(alloc::vec![talk.clone(), talk], "");
+        assert_eq!((found.len(), sum.sum_db), (1, PRIOR_DB + 8), "one fact told twice is one");
+    }
+
+    #[test]
+    fn whose_it_is_and_where_it_leads_is_weighed_once() {
+        let strong = finding(&[term(Family::Rhythm, 16), term(Family::Destination, -6)]);
+        let faint = finding(&[term(Family::Session, 5), term(Family::Destination, 9)]);
+        let faint = Finding { worth: Worth::Keeping, ..faint };
+        let (_, sum) = joined(alloc::vec![strong, faint], "");
+        assert_eq!(sum.sum_db, PRIOR_DB + 16 + 5 - 6);
+    }
+
+    #[test]
+    fn what_is_faint_acquits_nobody() {
+        let strong = finding(&[term(Family::Session, 16)]);
+        let faint = finding(&[term(Family::Rhythm, 12), term(Family::Session, -8)]);
+        let faint = faint.worth_keeping().unwrap();
+        let outweighed = finding(&[term(Family::Session, 9), term(Family::Destination, -5)]);
+        let outweighed = outweighed.worth_keeping().unwrap();
+        let (found, sum) = joined(alloc::vec![strong, faint, outweighed], "");
+        assert_eq!((found.len(), sum.sum_db), (2, PRIOR_DB + 16 + 12 - 8));
     }
 
     #[test]

@@ -9,10 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::alert::{AlertId, AlertUpdate};
 use crate::alerts::surroundings;
-use crate::channel::{Channel, ChannelKey, FailedLookup, Far, Opening, Own, Verdict};
+use crate::channel::{Channel, ChannelKey, FailedLookup, Far, Opening, Own, Verdict, weight};
 use crate::context::{Context, Origin};
 use crate::engine::Engine;
-use crate::evidence::{Finding, Sum};
+use crate::evidence::{Finding, joined};
 use crate::flows::{Flow, Handle, Keep};
 use crate::ledger::{Container, Owner, Place};
 use crate::lookups::DomainKey;
@@ -94,7 +94,7 @@ impl Engine {
         if keep != Keep::Loose && (before != owner || own.is_none()) {
             let key = ChannelKey { owner: before, far: far.clone() };
             if let Some(channel) = self.channels.get_mut(&key) {
-                channel.remove(opened, id, handle);
+                channel.remove(&(opened, id, handle));
             }
             self.flows.set_keep(handle, Keep::Loose, self.clock);
             keys.insert(key);
@@ -107,21 +107,9 @@ impl Engine {
             self.move_listings(handle, before, owner, keys);
             self.look_for_failed_names(handle, before, keys);
         }
-        if own.is_none() {
-            return;
-        }
+        let Some(own) = own else { return };
         let key = ChannelKey { owner, far };
-        if self.flows.get(handle).is_some_and(|flow| flow.keep == Keep::Loose) {
-            self.make_room_for(&key);
-            let channel = self.channels.entry(key.clone()).or_default();
-            let count_max = self.limits.flow_per_channel_count_max;
-            let evicted = channel.add(opened, id, handle, count_max);
-            self.flows.set_keep(handle, Keep::Held, self.clock);
-            if let Some(evicted) = evicted {
-                self.flows.set_keep(evicted, Keep::Counted, self.clock);
-                self.channel_evicted_count = self.channel_evicted_count.saturating_add(1);
-            }
-        }
+        self.hold(&key, (opened, id, handle), own.weight);
         keys.insert(key);
     }
 
@@ -143,7 +131,8 @@ impl Engine {
         if findings.is_empty() {
             return None;
         }
-        let sum = Sum::of(&findings, context.origin.prior());
+        let Verdict { findings, sum, .. } = verdict(findings, context.origin);
+        let weight = weight(&findings, &sum);
         // A silence accuses only what somebody has started by hand.
         let gone = gone.filter(|_| flow.is_silent());
         let quiet_at = [flow.quiet_at, gone].into_iter().flatten().min();
@@ -151,7 +140,8 @@ impl Engine {
         let times = [flow.spoke_at, flow.odd_at, quiet];
         let at = times.into_iter().flatten().min().unwrap_or(flow.opened);
         let id = id_of(&(flow.near(), flow.opened), &key.far);
-        Some(Own { sum_db: sum.sum_db, origin: context.origin, opening: Opening { at, id } })
+        let (sum_db, origin) = (sum.sum_db, context.origin);
+        Some(Own { sum_db, weight, origin, opening: Opening { at, id } })
     }
 
     /// When the owner of a flow ended, if it was after the flow began.
@@ -222,8 +212,11 @@ impl Engine {
                 (verdict, opening)
             }),
         };
+        let is_quiet = judged
+            .as_ref()
+            .is_some_and(|(verdict, _)| verdict.is_faint() || self.is_part_of_survey(key, verdict));
         match judged {
-            Some((mut verdict, opening)) if !verdict.findings.is_empty() => {
+            Some((mut verdict, opening)) if !is_quiet => {
                 self.weigh(key, &mut verdict);
                 self.make_room_for(key);
                 self.channels.entry(key.clone()).or_default();
@@ -232,6 +225,10 @@ impl Engine {
                     channel.opening = Some(opening);
                 }
                 self.alerts.accuse(key, opening, &surroundings!(self));
+            }
+            // It is remembered for what may come to it.
+            _ if is_quiet && self.channels.get(key).is_some_and(|known| !known.is_empty()) => {
+                self.keep_quiet(key);
             }
             _ => {
                 // Flows that were evicted acquit nobody.
@@ -376,8 +373,8 @@ impl Engine {
 
     fn drop_channel(&mut self, key: &ChannelKey) {
         let Some(channel) = self.channels.remove(key) else { return };
-        for handle in channel.handles() {
-            self.flows.set_keep(handle, Keep::Counted, self.clock);
+        for (handle, keep) in channel.let_go() {
+            self.flows.set_keep(handle, keep, self.clock);
         }
     }
 }
@@ -391,7 +388,7 @@ fn had_no_program(container: &Container) -> bool {
 pub(crate) fn verdict(mut findings: Vec<Finding>, origin: Origin) -> Verdict {
     // Of equals the first in the registry leads.
     findings.sort_by_key(|finding| core::cmp::Reverse(finding.sum_db()));
-    let sum = Sum::of(&findings, origin.prior());
+    let (findings, sum) = joined(findings, origin.prior());
     Verdict { findings, origin, sum }
 }
 

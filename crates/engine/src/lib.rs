@@ -20,6 +20,7 @@ mod cloud;
 mod context;
 mod engine;
 mod evidence;
+mod faint;
 mod fair;
 mod flows;
 mod health;

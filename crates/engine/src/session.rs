@@ -5,8 +5,8 @@ use observation::Time;
 use crate::cargo::Kind;
 use crate::cloud::Library;
 use crate::flows::{
-    Answer, Departure, Flow, Lasting, Misfit, OddEchoes, OddOffer, Reached, Seat, Silence,
-    TlsOddity,
+    Answer, Departure, Flow, Lasting, Misfit, Nameless, OddEchoes, OddOffer, Reached, Seat,
+    Silence, TlsOddity,
 };
 use crate::protocols::Protocol;
 use crate::roles::Conversation;
@@ -83,11 +83,16 @@ pub(crate) struct WebSessions {
     pub exchange_count: u32,
     /// Encoded answers that differ from the one before.
     pub encoded_count: u32,
+    /// The same of questions.
+    pub coded_count: u32,
+    /// Pages for people that such questions got.
+    pub page_count: u32,
     /// Requests that bring something to one path and get little for it.
     pub post_count: u32,
     pub sent_bytes: u64,
     pub received_bytes: u64,
     encoded_last: u64,
+    coded_last: u64,
     post_path: u64,
 }
 
@@ -143,6 +148,8 @@ pub(crate) struct TlsSessions {
     pub offer: Option<OddOffer>,
     /// The stack came to a place that had used others since then.
     pub foreign_since: Option<Time>,
+    /// The oddest of those that name nobody.
+    pub nameless: Option<Nameless>,
 }
 
 /// An accepted flow in which nobody speaks for this long is held open in silence.
@@ -298,6 +305,13 @@ impl WebSessions {
             self.encoded_count = self.encoded_count.saturating_add(more);
             self.encoded_last = web.encoded_last;
         }
+        if web.coded_count > 0 {
+            let is_same = web.coded_count == 1 && web.coded_last == self.coded_last;
+            let more = if is_same { 0 } else { web.coded_count };
+            self.coded_count = self.coded_count.saturating_add(more);
+            self.coded_last = web.coded_last;
+            self.page_count = self.page_count.saturating_add(web.page_count);
+        }
         if web.post_count > 0 {
             if self.post_count == 0 {
                 self.post_path = web.post_path;
@@ -317,5 +331,6 @@ impl TlsSessions {
         }
         self.offer = self.offer.or(odd.offer);
         self.foreign_since = self.foreign_since.or(odd.foreign_since);
+        self.nameless = self.nameless.max(odd.nameless);
     }
 }

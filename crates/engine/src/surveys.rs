@@ -8,12 +8,13 @@ use core::net::IpAddr;
 use observation::{Endpoint, PortId, Span, Time, Transport};
 use serde::{Deserialize, Serialize};
 
+use crate::alert::AlertUpdate;
 use crate::channel::{ChannelKey, Far, LookedUp, Opening, Verdict};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::fair::Fair;
 use crate::flows::Flow;
-use crate::judge::{Keys, id_of, verdict};
+use crate::judge::{Keys, id_of, verdict as verdict_of};
 use crate::ledger::{Owner, Place, Thing};
 use crate::limits::Limits;
 use crate::lookups::Lookup;
@@ -108,6 +109,12 @@ impl Survey {
         self.ends.len()
     }
 
+    /// Whether this far end is one of those that were tried.
+    fn covers(&self, far: &Endpoint) -> bool {
+        let is_full = self.ends.len() >= END_COUNT_MAX;
+        self.ends.contains(far) || is_full && self.hosts.contains(&far.address)
+    }
+
     const fn is_told(&self) -> bool {
         self.is_ripe && !self.is_given_up
     }
@@ -115,6 +122,11 @@ impl Survey {
     fn is_due(&self) -> bool {
         !self.is_given_up && self.idle_count >= LOOK_COUNT_MIN && self.idle_count.is_power_of_two()
     }
+}
+
+/// Whether nothing was said in it.
+fn is_idle(flow: &Flow) -> bool {
+    flow.has_failed() || flow.near_bytes == 0 && flow.far_bytes == 0
 }
 
 fn keep<T: Ord>(all: &mut BTreeSet<T>, one: T, count_max: usize) {
@@ -134,11 +146,7 @@ impl Surveys {
             return None;
         }
         let place = flow.place();
-        let attempt = if flow.has_failed() || flow.near_bytes == 0 && flow.far_bytes == 0 {
-            Attempt::Idle
-        } else {
-            Attempt::Talk
-        };
+        let attempt = if is_idle(flow) { Attempt::Idle } else { Attempt::Talk };
         // Who talks to whom he calls is watched only once he has tried others in vain.
         if attempt == Attempt::Talk && self.places.get(&place).is_none() {
             return None;
@@ -201,6 +209,36 @@ impl Engine {
         if owner != Owner::Host {
             keys.insert(ChannelKey { owner, far: Far::Many });
         }
+        // What was told of single attempts may be part of it now, or no longer.
+        for owner in [before, owner] {
+            let of_owner = self.channels.range(ChannelKey::lowest(owner)..);
+            let its = of_owner
+                .map(|(key, _)| key)
+                .take_while(|key| key.owner == owner && matches!(key.far, Far::Endpoint(..)));
+            keys.extend(its.cloned());
+        }
+    }
+
+    /// Whether all that an owner did with a far end was to try it, as one of many: the alert about
+    /// them says so, and counts it.
+    pub(crate) fn is_part_of_survey(&self, key: &ChannelKey, verdict: &Verdict) -> bool {
+        if !matches!(key.far, Far::Endpoint(Transport::Tcp, _)) {
+            return false;
+        }
+        let Some(channel) = self.channels.get(key) else { return false };
+        let mut surveys = channel.flows(&self.flows).map(|flow| {
+            let survey = self.surveys.places.get(&flow.place())?;
+            let is_idle = is_idle(flow) && flow.closed.is_some();
+            let is_its = survey.is_told() && survey.owner == key.owner;
+            (is_idle && is_its && survey.covers(&flow.far())).then_some(survey)
+        });
+        let Some(Some(survey)) = surveys.next() else { return false };
+        let context = Context::of_survey(&self.ledger, survey, key.owner);
+        let findings = strategies::judge_survey(survey, &context);
+        let told = verdict_of(findings, context.origin);
+        surveys.all(|survey| survey.is_some())
+            && !told.findings.is_empty()
+            && told.sum.level() >= verdict.sum.level()
     }
 
     /// A container is known better: what was tried from its places is looked at again.
@@ -214,6 +252,14 @@ impl Engine {
         all.into_iter().for_each(|place| self.look_at_survey(place, keys));
     }
 
+    /// The input has ended: what was tried since the last look is counted.
+    pub(crate) fn look_at_all_surveys(&mut self, out: &mut impl FnMut(AlertUpdate)) {
+        let places: Vec<Place> = self.surveys.ripe().map(|(place, _)| *place).collect();
+        let mut keys = Keys::new();
+        places.into_iter().for_each(|place| self.look_at_survey(place, &mut keys));
+        self.judge_all(keys, out);
+    }
+
     /// What the strategies say of all that an owner has tried.
     pub(crate) fn judge_survey(&self, key: &ChannelKey) -> Option<(Verdict, Opening, LookedUp)> {
         let told = self.surveys.of_owner(key.owner).filter_map(|survey| {
@@ -225,7 +271,7 @@ impl Engine {
             let opening = Opening { at, id: id_of(&(near, at), &key.far) };
             let (last, count) = (survey.last, survey.idle_count);
             let seen = LookedUp { place, last, count, server: survey.first_far.address };
-            (!findings.is_empty()).then(|| (verdict(findings, context.origin), opening, seen))
+            (!findings.is_empty()).then(|| (verdict_of(findings, context.origin), opening, seen))
         });
         // A container may have several addresses: the one that says most speaks.
         told.reduce(|best, next| if next.0.sum.sum_db > best.0.sum.sum_db { next } else { best })

@@ -38,6 +38,8 @@ impl Marks {
     pub(crate) const SELF_SIGNED: Self = Self(1 << 8);
     /// The connection became a WebSocket.
     pub(crate) const SOCKET: Self = Self(1 << 9);
+    /// A question is encoded as text and nothing else, and its answer is not.
+    pub(crate) const CODED: Self = Self(1 << 10);
 
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -67,6 +69,12 @@ pub(crate) struct Web {
     pub encoded_count: u32,
     /// The last encoded answer, hashed.
     pub encoded_last: u64,
+    /// Encoded questions without an encoded answer that differ from the one before.
+    pub coded_count: u32,
+    /// The last of them, hashed.
+    pub coded_last: u64,
+    /// Pages for people that such questions got.
+    pub page_count: u32,
     /// Requests that bring something to the path that such a request went to first, and get little
     /// for it.
     pub post_count: u32,
@@ -143,6 +151,15 @@ impl Web {
                 self.encoded_last = hash;
                 self.encoded_count = self.encoded_count.saturating_add(1);
             }
+        } else if is_encoded(asked, told.request_body_bytes) && told.status != 0 {
+            self.marks.add([(Marks::CODED, true)]);
+            // Who sends records in code begins them alike.
+            let hash = hash_of(asked) ^ told.request_body_bytes.rotate_left(32);
+            if hash != self.coded_last {
+                self.coded_last = hash;
+                self.coded_count = self.coded_count.saturating_add(1);
+            }
+            self.page_count = self.page_count.saturating_add(u32::from(is_page(answered)));
         }
         let is_order = told.response_body_bytes <= ORDER_BYTES_MAX && is_order(answered);
         let is_record = matches!(asked, [b'{' | b'[' | b'<', ..]);
@@ -228,6 +245,15 @@ fn is_encoded(head: &[u8], body_bytes: u64) -> bool {
         && has(u8::is_ascii_alphabetic);
     let line_ends = head.len().saturating_sub(text.len()) as u64;
     is_base64 || is_hexadecimal && !DIGEST_LENGTHS.contains(&body_bytes.saturating_sub(line_ends))
+}
+
+/// Whether a body is a page for people.
+fn is_page(head: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 3] = [b"<html", b"<!doctype html", b"<head"];
+    let text = head.trim_ascii_start();
+    let begins =
+        |with: &&[u8]| text.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with));
+    BEGINNINGS.iter().any(begins)
 }
 
 /// What is encoded behind `name=`.
@@ -343,6 +369,24 @@ mod tests {
         ] {
             assert_eq!(answered(body), Marks::default(), "{body:?}");
         }
+    }
+
+    #[test]
+    fn who_asks_in_code_and_gets_a_page() {
+        let mut web = Web::default();
+        for body in [&b"eyJyZXN1bHRzIjogW119"[..], b"eyJyZXN1bHRzIjogWzFdfQ=="] {
+            let told = HttpExchange {
+                request_head: Cow::Borrowed(body),
+                request_body_bytes: body.len() as u64,
+                response_head: Cow::Borrowed(b"\n<!DOCTYPE html><html>"),
+                ..get()
+            };
+            web.observe(&told, Standing::Unknown);
+        }
+        assert_eq!((web.marks, web.coded_count, web.page_count), (Marks::CODED, 2, 2));
+        let form =
+            HttpExchange { request_head: Cow::Borrowed(b"data=eyJyZXN1bHRzIjogW119"), ..get() };
+        assert_eq!(marks(&form), Marks::default());
     }
 
     #[test]

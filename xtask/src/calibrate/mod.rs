@@ -137,10 +137,16 @@ fn count(
 fn report(constants: &[Constant], by_term: &BTreeMap<TermKey, Counts>, all: Counts) {
     println!(
         "{:<22} {:<24} {:>5}  {:>7} {:>9} {:>10} {:>6}",
-        "strategy", "constant", "dB", "attacks", "innocents", "unlabelled", "shown"
+        "strategy or file", "constant", "dB", "attacks", "innocents", "unlabelled", "shown"
     );
-    let mut reasoned = 0;
+    let (mut reasoned, mut thresholds) = (0, 0);
     for constant in constants {
+        let head = format!("{:<22} {:<24} {:>5}", constant.home, constant.name, constant.points_db);
+        if constant.is_threshold() {
+            println!("{head}  a threshold or a price, behind no term by itself");
+            thresholds += 1;
+            continue;
+        }
         let behind = by_term.iter().filter(|(key, _)| constant.may_be(key));
         let sum = behind.fold(Counts::default(), |mut sum, (_, counts)| {
             sum.attacks += counts.attacks;
@@ -148,15 +154,13 @@ fn report(constants: &[Constant], by_term: &BTreeMap<TermKey, Counts>, all: Coun
             sum.unlabelled += counts.unlabelled;
             sum
         });
-        let head =
-            format!("{:<22} {:<24} {:>5}", constant.strategy, constant.name, constant.points_db);
         if sum.attacks + sum.innocents + sum.unlabelled == 0 {
             println!("{head}  reasoned, not counted");
             reasoned += 1;
             continue;
         }
         let alike = constants.iter().filter(|other| {
-            other.strategy == constant.strategy
+            other.home == constant.home
                 && other.points_db == constant.points_db
                 && other.name != constant.name
         });
@@ -172,5 +176,9 @@ fn report(constants: &[Constant], by_term: &BTreeMap<TermKey, Counts>, all: Coun
             sum.attacks, sum.innocents, sum.unlabelled,
         );
     }
-    println!("\n{reasoned} of {} constants are reasoned, not counted", constants.len());
+    println!(
+        "\n{reasoned} of {} constants are reasoned, not counted; {thresholds} are thresholds and \
+         prices",
+        constants.len()
+    );
 }

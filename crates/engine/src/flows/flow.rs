@@ -46,8 +46,9 @@ pub(crate) enum Keep {
     Loose,
     /// A channel holds it.
     Held,
-    /// A channel has counted it and had no room to hold it.
+    /// A channel has counted it and had no room to hold it; faint, when it said little by itself.
     Counted,
+    CountedFaint,
 }
 
 /// How a flow was silent.

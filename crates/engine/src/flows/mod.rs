@@ -26,7 +26,7 @@ pub(crate) use flow::{Flow, Keep, Silence};
 pub(crate) use freight::Reached;
 pub(crate) use index::Seed;
 pub(crate) use oddity::{
-    Answer, Content, Departure, Lasting, Misfit, OddEchoes, OddOffer, Seat, TlsOddity,
+    Answer, Content, Departure, Lasting, Misfit, Nameless, OddEchoes, OddOffer, Seat, TlsOddity,
 };
 pub(crate) use protocols::Protocols;
 pub(crate) use pulses::Pulse;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flow::Flow;
 use super::freight::{Reached, Volume};
-use super::speech::{Agreed, Issuer, Offer, Onward, Outcome, Speech, Tls};
+use super::speech::{Agreed, AskedFor, Edition, Issuer, Offer, Onward, Outcome, Speech, Tls};
 use crate::cargo;
 use crate::intel::Kind;
 use crate::lasting::Among;
@@ -148,6 +148,18 @@ pub(crate) struct TlsOddity {
     pub offer: Option<OddOffer>,
     /// The stack came to a place that had used others since then.
     pub foreign_since: Option<Time>,
+    pub nameless: Option<Nameless>,
+}
+
+/// A client that says neither whom it wants nor what it wants to speak; what else is odd about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Nameless {
+    /// No public authority has signed what the server showed.
+    pub is_private: bool,
+    /// Neither TLS nor anything else that may be inside has this port.
+    pub is_away: bool,
+    /// It offers only what nobody may offer any longer.
+    pub is_outdated: bool,
 }
 
 /// Whether there was a ServerHello.
@@ -368,12 +380,31 @@ impl Flow {
             Standing::Foreign(since) => Some(since),
             Standing::Unknown | Standing::Own => None,
         };
-        let odd = TlsOddity { answer, reversal, offer, foreign_since };
+        let nameless = self.nameless(&tls);
+        let odd = TlsOddity { answer, reversal, offer, foreign_since, nameless };
         (odd != TlsOddity::NONE).then_some(odd)
+    }
+
+    /// Nothing is made of a handshake that came to nothing, or inside of another protocol.
+    fn nameless(&self, tls: &Tls) -> Option<Nameless> {
+        let is_silent = tls.asked_for == AskedFor::Nobody && tls.offer == Offer::Nothing;
+        let is_alone = self.speech.outer.is_some_and(|outer| outer.sort() == Sort::Cover);
+        let odd = Nameless {
+            is_private: matches!(tls.issuer, Issuer::Private | Issuer::Itself),
+            is_away: self.speech.fit == PortFit::Away,
+            is_outdated: tls.edition == Edition::Outdated,
+        };
+        let is_odd = odd.is_private || odd.is_away || odd.is_outdated;
+        (is_odd && is_silent && is_alone && tls.outcome == Outcome::Completed).then_some(odd)
     }
 }
 
 impl TlsOddity {
-    const NONE: Self =
-        Self { answer: Answer::Regular, reversal: None, offer: None, foreign_since: None };
+    const NONE: Self = Self {
+        answer: Answer::Regular,
+        reversal: None,
+        offer: None,
+        foreign_since: None,
+        nameless: None,
+    };
 }

@@ -84,7 +84,7 @@ impl Places {
         });
         match keep {
             Keep::Held => &mut lists.held,
-            Keep::Loose | Keep::Counted => &mut lists.loose,
+            Keep::Loose | Keep::Counted | Keep::CountedFaint => &mut lists.loose,
         }
     }
 

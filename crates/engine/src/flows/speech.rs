@@ -1,7 +1,9 @@
 //! What a flow speaks, as facts kept apart: what one side proposed, what both confirmed, and where
 //! the conversation stopped obeying it. What its port claims stands in its key.
 
-use observation::{Certainty, Certificate, EchoSymmetry, Handshake, Side, TlsHello, TlsSession};
+use observation::{
+    Certainty, Certificate, Ech, EchoSymmetry, Handshake, Side, Span, TlsHello, TlsSession,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::protocols::{PortFit, Protocol, Sort};
@@ -59,6 +61,8 @@ pub(crate) struct Tls {
     pub standing: Standing,
     pub outcome: Outcome,
     pub issuer: Issuer,
+    pub asked_for: AskedFor,
+    pub edition: Edition,
     /// A service for everybody that was asked for by name.
     pub service: Option<Service>,
 }
@@ -69,9 +73,32 @@ pub(crate) enum Issuer {
     /// TLS 1.3 hides it, or somebody else has.
     #[default]
     Other,
+    /// No public authority: none signs for so long, or for no name.
+    Private,
     /// The server itself.
     Itself,
 }
+
+/// Whether a client says whom it wants (RFC 6066, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AskedFor {
+    Somebody,
+    Nobody,
+}
+
+/// Which TLS a client offers at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Edition {
+    Current,
+    /// TLS 1.1 or older, which nobody may offer any longer (RFC 8996).
+    Outdated,
+}
+
+/// No public authority has signed for longer than this since 2018 (CA/Browser Forum, Baseline
+/// Requirements, section 6.3.2).
+const PUBLIC_VALIDITY_MAX: Span = Span::from_secs(826 * 86_400);
+/// TLS 1.1 on the wire.
+const OUTDATED_VERSION_MAX: u16 = 0x0302;
 
 /// What is to be spoken inside, going by the ALPN that is offered (RFC 7301).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +217,8 @@ impl Speech {
             standing,
             outcome: Outcome::Pending,
             issuer: Issuer::default(),
+            asked_for: AskedFor::of(hello),
+            edition: Edition::of(hello),
             service: Service::named(&hello.server_name),
         });
     }
@@ -204,11 +233,8 @@ impl Speech {
         };
         if let Some(tls) = &mut self.tls {
             tls.outcome = outcome;
-            let is_itself = |shown: &Certificate<'_>| {
-                shown.chain_count <= 1 && !shown.subject.is_empty() && shown.subject == shown.issuer
-            };
-            if session.certificate.as_ref().is_some_and(is_itself) {
-                tls.issuer = Issuer::Itself;
+            if let Some(shown) = &session.certificate {
+                tls.issuer = Issuer::of(shown);
             }
         }
     }
@@ -241,6 +267,37 @@ impl Left {
             Onward::WentOn
         } else {
             Onward::Ended
+        }
+    }
+}
+
+impl Issuer {
+    fn of(shown: &Certificate<'_>) -> Self {
+        let is_readable = !shown.subject.is_empty() || !shown.issuer.is_empty();
+        let is_long = shown.not_after.since(shown.not_before) > PUBLIC_VALIDITY_MAX;
+        if shown.chain_count <= 1 && is_readable && shown.subject == shown.issuer {
+            Self::Itself
+        } else if is_readable && (shown.names.is_empty() || is_long) {
+            // The Baseline Requirements, section 7.1.2.7.12, demand names.
+            Self::Private
+        } else {
+            Self::Other
+        }
+    }
+}
+
+impl AskedFor {
+    fn of(hello: &TlsHello<'_>) -> Self {
+        let is_silent = hello.server_name.is_empty() && hello.encrypted_hello == Ech::Absent;
+        if is_silent { Self::Nobody } else { Self::Somebody }
+    }
+}
+
+impl Edition {
+    const fn of(hello: &TlsHello<'_>) -> Self {
+        match hello.version {
+            1..=OUTDATED_VERSION_MAX => Self::Outdated,
+            _ => Self::Current,
         }
     }
 }

@@ -36,7 +36,7 @@ use observation::FactKind;
 use crate::alert::Maturity;
 use crate::channel::{ChannelKey, Far};
 use crate::context::Context;
-use crate::evidence::{Finding, Term};
+use crate::evidence::{Finding, Term, Worth};
 use crate::flows::Flow;
 use crate::lookups::Asked;
 use crate::profiles::{FanIn, Profile};
@@ -89,7 +89,7 @@ pub(crate) struct Strategy {
 }
 
 impl Strategy {
-    /// What it says, with all its techniques, where that is worth telling.
+    /// What it says, with all its techniques, where that is worth a word.
     fn finding(
         &self,
         summary: &'static str,
@@ -102,8 +102,14 @@ impl Strategy {
             summary: Cow::Borrowed(summary),
             terms,
             low_if,
+            worth: Worth::Telling,
         };
-        finding.worth_telling()
+        match self.detect {
+            Detect::Channel(_) | Detect::Profile(_) => finding.worth_keeping(),
+            Detect::Accepted(..) | Detect::Lookups(_) | Detect::Survey(_) => {
+                finding.worth_telling()
+            }
+        }
     }
 }
 

@@ -168,6 +168,44 @@ fn an_event_costs_at_most_a_look_at_each_flow_of_its_container() {
     assert!(busy < linear, "{calm:?}, {flows:?} and {busy:?}");
 }
 
+#[test]
+fn a_program_costs_nothing_for_what_was_there_before() {
+    let started = |seconds: u64| {
+        let mut facts = held_flows();
+        let mut world = World::default();
+        let it = Box_::throw_away(2, "/opt/flood");
+        for number in 0..20_000 {
+            let at = START_MS + seconds * 1_000 + u64::from(number);
+            world.process(&it, 50_000 + number, it.pid, at, &words("/opt/flood -v"));
+        }
+        facts.extend(world.facts);
+        cost(&facts).0
+    };
+    let flows = cost(&held_flows()).0;
+    let after = started(600);
+    // A look at each flow that is held would take some thirty times as long as the flows did.
+    assert!(
+        after < flows.saturating_mul(4) + Duration::from_millis(500),
+        "{flows:?} and {after:?}"
+    );
+}
+
+/// 9,000 silent flows of one place to as many far ends as one is accused of.
+fn held_flows() -> Vec<Told> {
+    let mut world = World::new();
+    let it = Box_::throw_away(2, "/opt/flood");
+    world.start(&it);
+    for number in 0..9_000_u32 {
+        let far = (IpAddr::from([203, 0, 113, (number % 250) as u8]), 9000);
+        let near = (it.address, 20_000 + (number % 40_000) as u16);
+        let at = START_MS + 300 + u64::from(number);
+        let mut talk = Talk::open_at(it.port, Transport::Tcp, near, far, at).accepted();
+        talk.far(10, "who are you?\n").near(5, "nobody\n").wait(500);
+        world.talk(talk);
+    }
+    world.merged()
+}
+
 /// The same, and 20,000 programs, calls and tuples of its container.
 fn with_events(mut facts: Vec<Told>) -> Vec<Told> {
     let mut world = World::default();

@@ -44,6 +44,37 @@ fn many_ports_are_a_scan_whoever_tries_them() {
 }
 
 #[test]
+fn a_scan_by_a_raw_client_is_one_alert() {
+    let it = Box_::throw_away(
+        2,
+        "bash -c 'for p in {1000..1041}; do exec 3<>/dev/tcp/203.0.113.9/$p; done'",
+    );
+    let world = tries(&it, (1_000..1_041).map(|port| (FAR, port)));
+    let alerts = world.alerts();
+    let [alert] = &*alerts else { panic!("{} alerts: {alerts:#?}", alerts.len()) };
+    assert_eq!(alert.strategy, "scan_from_container");
+    assert_eq!(alert.subjects[0].flow_count, 41, "each is counted");
+}
+
+/// Of many that are tried, the one that answers is a far end of its own.
+#[test]
+fn whoever_is_talked_to_among_many_is_told_by_itself() {
+    let it = Box_::throw_away(
+        2,
+        "bash -c 'for p in {1000..1041}; do exec 3<>/dev/tcp/203.0.113.9/$p; done'",
+    );
+    let mut world = tries(&it, (1_000..1_041).map(|port| (FAR, port)));
+    let mut talk = Talk::open(&it, 50_000, (FAR, 1_020), START_MS + 20_000);
+    talk.far(400, "id\n").near(6, "uid=0(root) gid=0(root)\n");
+    talk.far(900, "ls /\n").near(7, "bin\ndev\netc\nproc\n");
+    world.talk(talk.end());
+    let alerts = world.alerts();
+    let mut strategies: Vec<&str> = alerts.iter().map(|alert| &*alert.strategy).collect();
+    strategies.sort_unstable();
+    assert_eq!(strategies, ["scan_from_container", "telnet_c2"]);
+}
+
+#[test]
 fn a_look_around_the_cluster_is_a_scan() {
     let ends = || (1..=16).flat_map(|number| [22, 80, 443, 6443].map(|port| (host(number), port)));
     for who in BOTH {

@@ -1,7 +1,9 @@
 //! TLS sessions that do not behave, and those that do.
 
 use engine::Level;
-use observation::{Certainty, Grammar, Handshake, Side};
+use observation::{
+    Certainty, Certificate, Fact, Grammar, Handshake, Side, Time, TlsHello, TlsSession,
+};
 
 use crate::masks::{BOTH, Who, alerts_of, container, level_of, types};
 use crate::table::FAR;
@@ -212,6 +214,41 @@ fn a_library_that_the_workload_had_not_used_is_low() {
     assert_eq!(alert.peer.endpoint.unwrap().address, FAR);
     // The same library with another name, ALPN and resumption is the same library.
     assert!(later("t13i3111h1_e8f1e7e78f70_0123456789ab").alerts().is_empty());
+}
+
+/// A client that names nobody, and a certificate that no public authority signs.
+fn open_to_nobody(talk: &mut Talk, version: u16, names: &[&'static str]) {
+    let ja4 = OPENSSL.into();
+    let hello = TlsHello { flow: talk.flow, version, ja4, ..TlsHello::default() };
+    let names = names.iter().map(|name| (*name).into()).collect();
+    let day = 86_400_000_000_000;
+    let certificate = Some(Certificate {
+        subject: "CN=Server".into(),
+        issuer: "CN=Authority".into(),
+        not_before: Time(0),
+        not_after: Time(90 * day),
+        names,
+        chain_count: 1,
+    });
+    talk.fact(Fact::TlsHello(hello)).identified("tls", Certainty::Proposed(NEAR));
+    talk.sealed(NEAR, 1, 160).speaks("tls").sealed(OTHER, 4, 900).sealed(NEAR, 1, 80);
+    let outcome = Handshake::Completed;
+    let session = TlsSession { flow: talk.flow, outcome, certificate, ..TlsSession::default() };
+    talk.fact(Fact::TlsSession(session)).sealed(OTHER, 4, 60).sealed(NEAR, 300, 400);
+}
+
+#[test]
+fn a_client_that_names_nobody_is_silent_where_all_else_is_in_order() {
+    const CURRENT: u16 = 0x0304;
+    const OUTDATED: u16 = 0x0301;
+    let level = |port, version, names: &'static [&'static str]| {
+        let talk = |talk: &mut Talk| open_to_nobody(talk, version, names);
+        alerts_of(Who::Workload, (FAR, port), talk).iter().map(|alert| alert.level).max()
+    };
+    assert_eq!(level(7084, OUTDATED, &[]), Some(Level::Medium));
+    assert_eq!(level(7084, CURRENT, &[]), Some(Level::Low));
+    assert_eq!(level(443, CURRENT, &[]), Some(Level::Low), "an appliance");
+    assert_eq!(level(443, CURRENT, &["a.example"]), None);
 }
 
 // What follows is known to be wrong, and stands in ads.md as a blind spot.

@@ -11,7 +11,7 @@ use observation::{ConnState, FactKind, InImage};
 use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::context::{Context, Declared, Origin};
-use crate::evidence::{Finding, PRIOR_DB, Term};
+use crate::evidence::{Finding, PRIOR_DB, Term, Worth};
 use crate::profiles::{Manner, Profile, Timer, Together, decibans_of};
 
 pub(super) static STRATEGY: Strategy = Strategy {
@@ -109,9 +109,10 @@ fn judge(profile: &Profile<'_>, context: &Context<'_>) -> Option<Finding> {
         techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
         terms,
         low_if: low_if(context),
+        worth: Worth::Telling,
     };
     // What is expected is no news: most timers are somebody's.
-    finding.worth_telling()
+    finding.worth_keeping()
 }
 
 /// How it came to run what it runs.

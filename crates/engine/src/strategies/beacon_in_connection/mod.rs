@@ -11,7 +11,7 @@ use super::beacon::{NETWORK, destination_terms, low_if, origin_terms, rhythm_ter
 use super::{Detect, Strategy};
 use crate::alert::{Family, HIGH_DB_MIN, Maturity};
 use crate::context::Context;
-use crate::evidence::{Finding, PRIOR_DB, Term};
+use crate::evidence::{Finding, PRIOR_DB, Term, Worth};
 use crate::profiles::{Manner, Profile};
 
 pub(super) static STRATEGY: Strategy = Strategy {
@@ -57,8 +57,9 @@ fn judge(profile: &Profile<'_>, context: &Context<'_>) -> Option<Finding> {
         techniques: STRATEGY.techniques.iter().copied().map(Cow::Borrowed).collect(),
         terms,
         low_if: low_if(context),
+        worth: Worth::Telling,
     };
-    finding.worth_telling()
+    finding.worth_keeping()
 }
 
 fn session_terms(profile: &Profile<'_>, terms: &mut Vec<Term>) {

@@ -13,7 +13,7 @@ use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::channel::{ChannelKey, Far};
 use crate::context::{Context, Declared, Origin, Whose};
-use crate::evidence::{Finding, PRIOR_DB, Term};
+use crate::evidence::{Finding, PRIOR_DB, Term, Worth};
 use crate::flows::Flow;
 use crate::profiles::FanIn;
 use crate::protocols::Protocol;
@@ -154,6 +154,7 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
         summary: story.summary(context.origin),
         terms,
         low_if: low_if(story, context),
+        worth: Worth::Telling,
     };
     finding.worth_telling()
 }
@@ -359,6 +360,7 @@ fn judge_callers(fan_in: &FanIn<'_>, context: &Context<'_>) -> Option<Finding> {
         ),
         terms,
         low_if: alloc::vec![Cow::Borrowed("a workload's configuration declared the port")],
+        worth: Worth::Telling,
     };
     finding.worth_telling()
 }

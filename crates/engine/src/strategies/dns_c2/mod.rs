@@ -12,7 +12,7 @@ use super::terms::{self, Destination, Identity, NETWORK, term};
 use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::context::{Context, Declared};
-use crate::evidence::{Finding, Term};
+use crate::evidence::{Finding, Term, Worth};
 use crate::flows::Flow;
 use crate::lookups::{Asked, Carried, Custom, Lengths, MISSING};
 
@@ -144,6 +144,7 @@ fn judge(asked: &Asked<'_>, context: &Context<'_>) -> Option<Finding> {
         summary: Cow::Borrowed(story.summary()),
         terms,
         low_if: low_if(context),
+        worth: Worth::Telling,
     };
     finding.worth_telling()
 }

@@ -13,7 +13,7 @@ use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::channel::{ChannelKey, Far};
 use crate::context::{Context, Declared, Origin, Whose};
-use crate::evidence::Finding;
+use crate::evidence::{Finding, Worth};
 use crate::flows::{Flow, Misfit};
 use crate::protocols::{Protocol, Sort, owner_of};
 use crate::session::Session;
@@ -130,8 +130,9 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
         summary: summary(misfit, context.origin),
         terms,
         low_if: low_if(misfit, context),
+        worth: Worth::Telling,
     };
-    finding.worth_telling()
+    finding.worth_keeping()
 }
 
 const IDENTITY: Identity = Identity {

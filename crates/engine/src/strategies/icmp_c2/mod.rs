@@ -11,7 +11,7 @@ use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::channel::ChannelKey;
 use crate::context::{Context, Declared};
-use crate::evidence::Finding;
+use crate::evidence::{Finding, Worth};
 use crate::flows::{Flow, OddEchoes};
 use crate::session::{EchoSessions, Session};
 
@@ -88,8 +88,9 @@ fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Fin
         summary: Cow::Borrowed(summary(worst)),
         terms,
         low_if: low_if(context),
+        worth: Worth::Telling,
     };
-    finding.worth_telling()
+    finding.worth_keeping()
 }
 
 fn techniques(worst: OddEchoes) -> Vec<Cow<'static, str>> {

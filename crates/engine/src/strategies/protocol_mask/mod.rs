@@ -13,7 +13,7 @@ use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::channel::{ChannelKey, Far};
 use crate::context::{Context, Declared, Origin};
-use crate::evidence::{Finding, Term};
+use crate::evidence::{Finding, Term, Worth};
 use crate::flows::{Departure, Flow};
 use crate::protocols::{Protocol, Sort};
 use crate::session::Session;
@@ -107,8 +107,9 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
         summary: story.summary(protocol, context.origin),
         terms,
         low_if: story.low_if(context),
+        worth: Worth::Telling,
     };
-    finding.worth_telling()
+    finding.worth_keeping()
 }
 
 /// What happened, as far as it concerns this strategy.

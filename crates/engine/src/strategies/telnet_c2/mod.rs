@@ -13,7 +13,7 @@ use crate::alert::{Family, Maturity};
 use crate::channel::{ChannelKey, Far};
 use crate::clients::Use;
 use crate::context::{Context, Declared, Origin};
-use crate::evidence::{Finding, Term};
+use crate::evidence::{Finding, Term, Worth};
 use crate::flows::Flow;
 use crate::session::Session;
 
@@ -112,6 +112,7 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
         summary: Cow::Borrowed(story.summary(context.origin)),
         terms,
         low_if: low_if(story, context),
+        worth: Worth::Telling,
     })
 }
 

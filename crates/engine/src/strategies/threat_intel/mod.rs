@@ -13,7 +13,7 @@ use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::channel::ChannelKey;
 use crate::context::{Context, Declared};
-use crate::evidence::Finding;
+use crate::evidence::{Finding, Worth};
 use crate::flows::Flow;
 use crate::intel::{Kind, Listed, Reach, Standing};
 use crate::session::Session;
@@ -86,6 +86,7 @@ pub(super) fn judge_listed(context: &Context<'_>) -> Option<Finding> {
         summary: Cow::Borrowed(summary(listed.kind)),
         terms,
         low_if: low_if(listed, context),
+        worth: Worth::Telling,
     })
 }
 

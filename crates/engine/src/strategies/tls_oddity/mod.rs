@@ -9,13 +9,13 @@ use alloc::vec::Vec;
 
 use observation::FactKind;
 
-use super::terms::{self, Destination, Identity, NETWORK, term};
+use super::terms::{self, Destination, Identity, NETWORK, Where, term};
 use super::{Detect, Strategy};
-use crate::alert::{Family, Maturity};
+use crate::alert::{Family, HIGH_DB_MIN, Maturity};
 use crate::channel::ChannelKey;
-use crate::context::{Context, Declared, Origin};
-use crate::evidence::{Finding, Term};
-use crate::flows::{Flow, OddOffer};
+use crate::context::{Context, Declared, Led, Origin};
+use crate::evidence::{Finding, PRIOR_DB, Term, Worth};
+use crate::flows::{Flow, Nameless, OddOffer};
 use crate::session::{Session, TlsSessions};
 use crate::typing::Reversal;
 
@@ -51,6 +51,24 @@ const WEB_INSIDE_DB: i16 = 7;
 /// An application protocol that nobody has registered: home-made agents have one, and tunnels.
 const UNREGISTERED_DB: i16 = 5;
 
+// Session, added up: whom a client goes to that says neither whom it wants nor what it will speak.
+// So do commodity trojans, and agents of appliances.
+
+/// It says neither.
+const NAMELESS_DB: i16 = 4;
+/// No name led to the address, which is on the Internet.
+const BY_NUMBER_DB: i16 = 5;
+/// A name did, and is not said: hardly any library leaves it out.
+const UNSAID_DB: i16 = 6;
+/// The port is nobody's, on the Internet.
+const AWAY_DB: i16 = 4;
+/// No public authority has signed what the server shows.
+const PRIVATE_DB: i16 = 8;
+/// It offers only what nobody may offer any longer (RFC 8996).
+const OUTDATED_DB: i16 = 3;
+/// Destination: nobody has written such a far end down. That no name led there counts already.
+const NAMELESS_UNDECLARED_DB: i16 = 4;
+
 /// Process: a TLS library that the workload had not used before. It was updated, or something was
 /// brought in.
 const FOREIGN_STACK_DB: i16 = 6;
@@ -70,6 +88,18 @@ const DECLARED_DB: i16 = -8;
 const NEIGHBOUR_DB: i16 = -10;
 
 const _: () = assert!(LEADS_DB < TYPES_DB && TYPES_DB < WEB_TYPES_DB);
+const _: () = assert!(BY_NUMBER_DB < UNSAID_DB);
+// All of it, at an undeclared far end, is Medium and no more.
+const _: () = assert!(
+    PRIOR_DB
+        + NAMELESS_DB
+        + UNSAID_DB
+        + AWAY_DB
+        + PRIVATE_DB
+        + OUTDATED_DB
+        + NAMELESS_UNDECLARED_DB
+        < HIGH_DB_MIN
+);
 
 const IDENTITY: Identity = Identity {
     client_db: CLIENT_DB,
@@ -87,12 +117,16 @@ fn concerns(flow: &Flow) -> bool {
     flow.oddity.tls.is_some()
 }
 
-fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Finding> {
+fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Finding> {
     let tls = &session.tls;
     let is_foreign = tls.foreign_since.is_some_and(|since| is_older(context, since));
-    let story = Story::of(tls).or_else(|| is_foreign.then_some(Story::Stack))?;
+    let story = Story::of(tls)
+        .or_else(|| is_foreign.then_some(Story::Stack))
+        .or_else(|| tls.nameless.map(|_| Story::Nameless))?;
     let mut terms = Vec::new();
     session_terms(tls, &mut terms);
+    let nameless = tls.nameless.map(|odd| nameless_term(odd, Where::of(&key.far), context));
+    terms.extend(nameless);
     if is_foreign {
         let observed = "a TLS stack that was not used before".to_owned();
         let expected = "the workload's own";
@@ -100,15 +134,18 @@ fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Fin
     }
     terms::identity(context, IDENTITY, &mut terms);
     terms::process(context, NOT_IN_IMAGE_DB, &mut terms);
-    terms::destination(context, DESTINATION, &mut terms);
+    let undeclared_db =
+        if story == Story::Nameless { NAMELESS_UNDECLARED_DB } else { UNDECLARED_DB };
+    terms::destination(context, Destination { undeclared_db, ..DESTINATION }, &mut terms);
     let finding = Finding {
         strategy: Cow::Borrowed(STRATEGY.id),
         techniques: story.techniques(),
         summary: story.summary(context.origin),
         terms,
         low_if: story.low_if(context),
+        worth: Worth::Telling,
     };
-    finding.worth_telling()
+    finding.worth_keeping()
 }
 
 /// An address has another owner soon after its last one has gone: what that one used says nothing
@@ -125,6 +162,7 @@ enum Story {
     Leads,
     Offer,
     Stack,
+    Nameless,
 }
 
 impl Story {
@@ -144,7 +182,7 @@ impl Story {
         let ids: &[&str] = match self {
             Self::Unanswered => &["T1071.001", "T1001.003"],
             Self::Types | Self::Leads => &["T1573", "T1071.001", "T1572"],
-            Self::Offer | Self::Stack => &["T1573", "T1071.001"],
+            Self::Offer | Self::Stack | Self::Nameless => &["T1573", "T1071.001"],
         };
         ids.iter().copied().map(Cow::Borrowed).collect()
     }
@@ -162,6 +200,7 @@ impl Story {
             Self::Leads => "holds a TLS session in which the far end takes the initiative.",
             Self::Offer => "offers an application protocol inside TLS that does not belong there.",
             Self::Stack => "speaks TLS with a library that it had not used before.",
+            Self::Nameless => "opens TLS to somebody whom it does not name, for nothing it names.",
         };
         Cow::Owned(format!("{who} {what}"))
     }
@@ -178,9 +217,31 @@ impl Story {
             Self::Types | Self::Leads => "the near end had the initiative, as a client has",
             Self::Offer => "the offered protocol belonged there",
             Self::Stack => "the workload had used that library from the beginning",
+            Self::Nameless => "a name had led there, or a public authority had signed for it",
         }));
         all
     }
+}
+
+/// A client that names nobody, and what else is odd about whom it goes to, in one term: they are
+/// sides of one thing. Inside a network numbers and ports are anybody's choice.
+fn nameless_term(odd: Nameless, at: Where, context: &Context<'_>) -> Term {
+    let is_abroad = at == Where::Abroad;
+    let is_by_number = matches!(context.led, Led::ByNumber | Led::ByAnotherName);
+    let is_unsaid = context.led == Led::ByName;
+    let seen = [
+        (true, "neither a server nor a protocol named", NAMELESS_DB),
+        (is_by_number && is_abroad, "no name led there", BY_NUMBER_DB),
+        (is_unsaid && is_abroad, "a name led there that it does not say", UNSAID_DB),
+        (odd.is_away && is_abroad, "a port of nobody's", AWAY_DB),
+        (odd.is_private, "a certificate of no public authority", PRIVATE_DB),
+        (odd.is_outdated, "only outdated TLS offered", OUTDATED_DB),
+    ];
+    let holding = seen.into_iter().filter(|(holds, ..)| *holds);
+    let (words, points): (Vec<&str>, Vec<i16>) =
+        holding.map(|(_, observed, points_db)| (observed, points_db)).unzip();
+    let expected = "a server that is named";
+    term(Family::Session, NETWORK, words.join(", "), expected, points.into_iter().sum())
 }
 
 fn session_terms(tls: &TlsSessions, terms: &mut Vec<Term>) {

@@ -44,6 +44,12 @@ const ENCODED_DB: i16 = 10;
 const ENCODED_COUNT_MIN: u32 = 2;
 /// One answer is: keys and tokens are.
 const ENCODED_ONCE_DB: i16 = 5;
+/// Questions are, and no two are alike: some collectors are fed so.
+const CODED_DB: i16 = 8;
+/// One question is.
+const CODED_ONCE_DB: i16 = 4;
+/// The same, and what comes back are pages for people: nobody reads them there.
+const PAGES_DB: i16 = 15;
 /// A WebSocket in the clear: chats and exchanges have them, mostly encrypted.
 const SOCKET_DB: i16 = 7;
 /// The server's certificate is its own: so is that of many an appliance.
@@ -92,6 +98,7 @@ const NOT_IN_IMAGE_DB: i16 = 8;
 const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 
 const _: () = assert!(ENCODED_ONCE_DB < ENCODED_DB && ENCODED_DB < ENCODED_BOTH_DB);
+const _: () = assert!(CODED_ONCE_DB < CODED_DB && CODED_DB < ENCODED_DB);
 const _: () = assert!(ORDER_DB < ORDERED_DB && ORDERED_DB < SESSION_DB_MAX);
 
 const DESTINATION: LedDestination = LedDestination {
@@ -160,16 +167,20 @@ fn session_term(web: &WebSessions, context: &Context<'_>) -> Term {
 
 fn what_goes_by(web: &WebSessions) -> Option<(String, i16)> {
     let has = |mark: Marks| web.marks.has(mark);
-    let encoded = web.encoded_count;
+    let (encoded, coded) = (web.encoded_count, web.coded_count);
+    let gets_pages = coded >= ENCODED_COUNT_MIN && web.page_count >= ENCODED_COUNT_MIN;
     let all = [
         (has(Marks::ORDER) && has(Marks::OUTPUT), "commands in, a shell's output out", ORDERED_DB),
         (has(Marks::ORDER), "an answer that is a command line", ORDER_DB),
         (has(Marks::OUTPUT), "a shell's output sent", OUTPUT_DB),
+        (gets_pages, "encoded questions, each another, and pages for people as answers", PAGES_DB),
         (has(Marks::ENCODED_BOTH), "encoded questions and encoded answers", ENCODED_BOTH_DB),
         (encoded >= ENCODED_COUNT_MIN, "encoded answers, each another", ENCODED_DB),
         (has(Marks::SELF_SIGNED), "a certificate that the server signed itself", SELF_SIGNED_DB),
+        (coded >= ENCODED_COUNT_MIN, "encoded questions, each another", CODED_DB),
         (has(Marks::SOCKET), "a WebSocket in the clear", SOCKET_DB),
         (has(Marks::ENCODED), "an encoded answer", ENCODED_ONCE_DB),
+        (has(Marks::CODED), "an encoded question", CODED_ONCE_DB),
     ];
     let found = all.into_iter().find(|(holds, ..)| *holds);
     found.map(|(_, observed, points_db)| (observed.to_owned(), points_db))
@@ -187,6 +198,8 @@ fn summary(marks: Marks) -> &'static str {
         "A container sends what a shell prints in web requests."
     } else if marks.has(Marks::ENCODED) {
         "A container is answered in code by a web server that nobody has declared."
+    } else if marks.has(Marks::CODED) {
+        "A container asks in code a web server that nobody has declared."
     } else if marks.has(Marks::SOCKET) {
         "A container holds a WebSocket in the clear with a far end that nobody has declared."
     } else {
