@@ -83,12 +83,21 @@ fn write_name(text: &mut Bounded, name: &Name) -> core::fmt::Result {
 /// the keys of others takes longer than everything else that a certificate is asked.
 fn plain(attribute: &AttributeTypeAndValue) -> Option<(&'static str, &str)> {
     let (_, key) = KEYS.iter().find(|(oid, _)| *oid == attribute.oid.as_bytes())?;
-    let is_text = matches!(attribute.value.tag(), Tag::PrintableString | Tag::Utf8String);
-    let value = core::str::from_utf8(attribute.value.value()).ok().filter(|_| is_text)?;
-    let is_bare = |byte: u8| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'.' | b'-');
-    let inner = value.as_bytes().iter().all(|byte| is_bare(*byte) || *byte == b' ');
-    let ends = [value.as_bytes().first(), value.as_bytes().last()];
-    (inner && ends.into_iter().flatten().all(|byte| is_bare(*byte))).then_some((*key, value))
+    let is_allowed: fn(u8) -> bool = match attribute.value.tag() {
+        Tag::PrintableString => is_bare,
+        Tag::Utf8String => |byte| is_bare(byte) || b"!$%&*@[]^_`{|}~".contains(&byte),
+        _ => return None,
+    };
+    let value = core::str::from_utf8(attribute.value.value()).ok()?;
+    let inner = value.bytes().all(|byte| is_allowed(byte) || byte == b' ');
+    let ends_bare = !value.starts_with(' ') && !value.ends_with(' ');
+    (inner && ends_bare).then_some((*key, value))
+}
+
+/// What a PrintableString may hold (X.680, section 41.4) and RFC 4514 lets stand as it is.
+const fn is_bare(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+        || matches!(byte, b'\'' | b'(' | b')' | b'-' | b'.' | b'/' | b':' | b'=' | b'?')
 }
 
 /// RFC 4519, section 2.
@@ -136,3 +145,41 @@ impl Write for Bounded {
 const LENGTH_BYTES: usize = 3;
 const NAME_COUNT_MAX: usize = 16;
 const TEXT_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use x509_cert::der::asn1::{Any, ObjectIdentifier};
+
+    use super::*;
+
+    #[test]
+    fn what_is_plain_reads_as_in_rfc_4514() {
+        let values = [
+            "Let's Encrypt",
+            "a@b.example",
+            "*.example",
+            "#1",
+            " x",
+            "x ",
+            "a, b",
+            "(c) 1999/2",
+            "x=y",
+            "naïve",
+            "",
+        ];
+        for (value, tag) in values
+            .iter()
+            .flat_map(|value| [Tag::PrintableString, Tag::Utf8String].map(|tag| (value, tag)))
+        {
+            let oid = ObjectIdentifier::new_unwrap("2.5.4.10");
+            let value = Any::new(tag, value.as_bytes()).unwrap();
+            let attribute = AttributeTypeAndValue { oid, value };
+            if let Some((key, value)) = plain(&attribute) {
+                assert_eq!(format!("{key}{value}"), attribute.to_string());
+            }
+        }
+        let oid = ObjectIdentifier::new_unwrap("2.5.4.3");
+        let value = Any::new(Tag::PrintableString, &b"Let's Encrypt (R3)"[..]).unwrap();
+        assert!(plain(&AttributeTypeAndValue { oid, value }).is_some());
+    }
+}

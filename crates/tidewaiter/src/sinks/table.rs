@@ -266,10 +266,16 @@ fn seen_by(prevalence: Prevalence) -> String {
 
 fn write_next(out: &mut String, alert: &Alert, commands: &Commands) -> fmt::Result {
     let steps = next_steps(alert, commands);
-    let width = steps.iter().map(|step| step.text.len()).max().unwrap_or(0).min(STEP_CHARS_MAX);
+    let widths = steps.iter().map(|step| step.text.len());
+    let width = widths.filter(|width| *width <= STEP_CHARS_MAX).max().unwrap_or(0);
     for (number, step) in (1..).zip(&steps) {
         let label = if number == 1 { "NEXT" } else { "" };
-        writeln!(out, "{label:<4}  {number}  {:<width$}   {}", step.text, step.why)?;
+        write!(out, "{label:<4}  {number}  {:<width$}", step.text)?;
+        // What is longer has its reason below it, where those of the others stand.
+        if step.text.len() > width {
+            write!(out, "\n{:<9}{:<width$}", "", "")?;
+        }
+        writeln!(out, "   {}", step.why)?;
     }
     Ok(())
 }
