@@ -1,7 +1,7 @@
 //! Which witnesses there are, what they lost, and how common a destination is.
 
 use alloc::borrow::ToOwned as _;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::hash::BuildHasher as _;
@@ -91,7 +91,7 @@ impl Health {
 /// Who went where: for "1 of 412 containers". Each capture port has its fair share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Destinations {
-    by_far: Fair<PortId, (Transport, Endpoint), BTreeSet<Place>>,
+    by_far: Fair<PortId, (Transport, Endpoint), Visitors>,
     places: Fair<PortId, Place, ()>,
     visit_count: usize,
     visit_count_max: usize,
@@ -102,6 +102,26 @@ pub(crate) struct Destinations {
 }
 
 type Visit = (Place, Transport, Endpoint);
+
+/// Who went to one far end, in their order: one, of nearly all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Visitors(Vec<Place>);
+
+impl Visitors {
+    /// Whether this one was not among them.
+    fn add(&mut self, place: Place) -> bool {
+        let Err(index) = self.0.binary_search(&place) else { return false };
+        if self.0.is_empty() {
+            self.0.reserve_exact(1);
+        }
+        self.0.insert(index, place);
+        true
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.0.binary_search(place).is_ok()
+    }
+}
 
 /// Visits of which everything is known, each at its place by hash. What was noted before something
 /// was forgotten no longer counts.
@@ -156,18 +176,18 @@ impl Destinations {
         let evicted_before = self.by_far.evicted_count() + self.places.evicted_count();
         self.places.entry(place.port, place, || ());
         let room = self.visit_count < self.visit_count_max;
-        let (entry, gone) = self.by_far.entry(place.port, (transport, far), BTreeSet::new);
+        let (entry, gone) = self.by_far.entry(place.port, (transport, far), Visitors::default);
         let mut is_known = entry.is_some();
-        if let Some(places) = entry {
-            if room && places.len() < PLACE_PER_FAR_COUNT_MAX {
-                self.visit_count += usize::from(places.insert(place));
-            } else if !places.contains(&place) {
+        if let Some(visitors) = entry {
+            if room && visitors.0.len() < PLACE_PER_FAR_COUNT_MAX {
+                self.visit_count += usize::from(visitors.add(place));
+            } else if !visitors.has(&place) {
                 self.forgotten_count += 1;
                 is_known = false;
             }
         }
-        if let Some((_, places)) = gone {
-            self.visit_count = self.visit_count.saturating_sub(places.len());
+        if let Some((_, visitors)) = gone {
+            self.visit_count = self.visit_count.saturating_sub(visitors.0.len());
         }
         self.latest.forgotten_count +=
             self.by_far.evicted_count() + self.places.evicted_count() - evicted_before;
@@ -178,7 +198,8 @@ impl Destinations {
 
     /// The places that went there.
     pub(crate) fn to(&self, transport: Transport, far: Endpoint) -> impl Iterator<Item = Place> {
-        self.by_far.get(&(transport, far)).into_iter().flatten().copied()
+        let visitors = self.by_far.get(&(transport, far));
+        visitors.into_iter().flat_map(|visitors| visitors.0.iter().copied())
     }
 
     pub(crate) fn place_total(&self) -> u32 {
