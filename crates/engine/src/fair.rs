@@ -3,6 +3,7 @@
 //!
 //! It is ordered by key, so nothing that is computed from it depends on a hash seed.
 
+use alloc::collections::btree_map::Entry as MapEntry;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Fair<G: Ord, K: Ord, V> {
     entries: BTreeMap<K, Entry<G, V>>,
     /// The entries of each group by age.
-    groups: BTreeMap<G, BTreeMap<u64, K>>,
+    groups: Groups<G, K>,
     /// Groups by their size, in steps: who has some entries more than another is as good as equal.
     by_size: BTreeSet<(usize, G)>,
     next_age: u64,
@@ -56,22 +57,27 @@ impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
         key: K,
         make: impl FnOnce() -> V,
     ) -> (Option<&mut V>, Option<(K, V)>) {
+        let has_room = self.entries.len() < self.count_max || self.entries.contains_key(&key);
+        let evicted = if has_room { None } else { self.evict() };
+        let Self { entries, groups, by_size, next_age, count_max, .. } = self;
         // Mostly it is there, and one search is enough.
-        if self.entries.contains_key(&key) {
-            return (self.get_mut(&key), None);
-        }
-        let evicted = if self.entries.len() >= self.count_max { self.evict() } else { None };
-        let age = self.next_age;
-        self.next_age += 1;
-        self.resize(group, |entries| entries.insert(age, key.clone()));
-        let fresh = Entry { group, age, value: make() };
-        let entry = self.entries.entry(key).or_insert(fresh);
+        let entry = match entries.entry(key) {
+            MapEntry::Occupied(known) => known.into_mut(),
+            MapEntry::Vacant(room) => {
+                let age = *next_age;
+                *next_age += 1;
+                let key = room.key().clone();
+                resize((groups, by_size), *count_max, group, |all| all.insert(age, key));
+                room.insert(Entry { group, age, value: make() })
+            }
+        };
         (Some(&mut entry.value), evicted)
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
-        self.resize(entry.group, |entries| entries.remove(&entry.age));
+        let sizes = (&mut self.groups, &mut self.by_size);
+        resize(sizes, self.count_max, entry.group, |all| all.remove(&entry.age));
         Some(entry.value)
     }
 
@@ -96,24 +102,32 @@ impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
         self.evicted_count += 1;
         Some((key, value))
     }
+}
 
-    fn resize<R>(&mut self, group: G, change: impl FnOnce(&mut BTreeMap<u64, K>) -> R) {
-        let step = self.count_max / SIZE_STEPS + 1;
-        let entries = self.groups.entry(group).or_default();
-        let before = (!entries.is_empty()).then(|| entries.len() / step);
-        change(entries);
-        let after = (!entries.is_empty()).then(|| entries.len() / step);
-        if after.is_none() {
-            self.groups.remove(&group);
-        }
-        if before == after {
-            return;
-        }
-        if let Some(size) = before {
-            self.by_size.remove(&(size, group));
-        }
-        self.by_size.extend(after.map(|size| (size, group)));
+type Groups<G, K> = BTreeMap<G, BTreeMap<u64, K>>;
+
+/// Changes the entries of a group, and keeps its size in step.
+fn resize<G: Ord + Copy, K, R>(
+    (groups, by_size): (&mut Groups<G, K>, &mut BTreeSet<(usize, G)>),
+    count_max: usize,
+    group: G,
+    change: impl FnOnce(&mut BTreeMap<u64, K>) -> R,
+) {
+    let step = count_max / SIZE_STEPS + 1;
+    let entries = groups.entry(group).or_default();
+    let before = (!entries.is_empty()).then(|| entries.len() / step);
+    change(entries);
+    let after = (!entries.is_empty()).then(|| entries.len() / step);
+    if after.is_none() {
+        groups.remove(&group);
     }
+    if before == after {
+        return;
+    }
+    if let Some(size) = before {
+        by_size.remove(&(size, group));
+    }
+    by_size.extend(after.map(|size| (size, group)));
 }
 
 #[cfg(test)]

@@ -123,8 +123,8 @@ impl Visitors {
     }
 }
 
-/// Visits of which everything is known, each at its place by hash. What was noted before something
-/// was forgotten no longer counts.
+/// Visits of which everything is known, each at its place by hash or beside it. What was noted
+/// before something was forgotten no longer counts.
 #[derive(Clone, Debug, Default)]
 struct LatestVisits {
     slots: Vec<Option<(u64, Visit)>>,
@@ -135,16 +135,25 @@ const LATEST_VISIT_COUNT: usize = 4_096;
 
 impl LatestVisits {
     fn has(&self, visit: &Visit) -> bool {
-        let known = self.slots.get(Self::place(visit)).copied().flatten();
-        known == Some((self.forgotten_count, *visit))
+        let place = Self::place(visit);
+        let known = |place: usize| match self.slots.get(place) {
+            Some(Some((count, known))) => *count == self.forgotten_count && known == visit,
+            _ => false,
+        };
+        known(place) || known(place ^ 1)
     }
 
     fn note(&mut self, visit: Visit) {
         if self.slots.is_empty() {
             self.slots.resize(LATEST_VISIT_COUNT, None);
         }
-        if let Some(slot) = self.slots.get_mut(Self::place(&visit)) {
-            *slot = Some((self.forgotten_count, visit));
+        let place = Self::place(&visit);
+        let before = self.slots.get_mut(place).and_then(Option::take);
+        // Whoever lay here has a second place.
+        for (place, visit) in [(place, Some((self.forgotten_count, visit))), (place ^ 1, before)] {
+            if let Some(slot) = self.slots.get_mut(place).filter(|_| visit.is_some()) {
+                *slot = visit;
+            }
         }
     }
 

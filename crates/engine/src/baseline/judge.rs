@@ -99,7 +99,11 @@ impl Engine {
                 continue;
             }
             let place = Place::of(&key, local);
-            let Some(host) = self.hosts(place, visit.far, opened, 1).pop() else { continue };
+            let asked = self.ledger.names_to(place, &visit.far.address, opened).next();
+            let host = asked.map_or_else(
+                || self.unasked_host(visit.far, opened),
+                |asked| Host::Name(bounded(&asked.name)),
+            );
             let ends = (key.transport, visit.far.port);
             let to = self.destination(host, ends, visit.protocols);
             let who = (place.port, container.workload());
@@ -155,11 +159,16 @@ impl Engine {
         let asked = self.ledger.names_to(place, &far.address, at).take(count_max);
         let mut hosts: Vec<_> = asked.map(|asked| Host::Name(bounded(&asked.name))).collect();
         if hosts.is_empty() {
-            let neighbour = self.ledger.aliases_at(far.address, at).map(Container::name);
-            let named = neighbour.filter(|name| !name.is_empty());
-            hosts.push(named.map_or(Host::Address(far.address), |it| Host::Name(bounded(it))));
+            hosts.push(self.unasked_host(far, at));
         }
         hosts
+    }
+
+    /// A far end to which no name led.
+    fn unasked_host(&self, far: Endpoint, at: Time) -> Host {
+        let neighbour = self.ledger.aliases_at(far.address, at).map(Container::name);
+        let named = neighbour.filter(|name| !name.is_empty());
+        named.map_or(Host::Address(far.address), |it| Host::Name(bounded(it)))
     }
 
     fn destination(

@@ -211,6 +211,7 @@ impl Flows {
         slot.flow = Some(Box::new(flow));
         let handle = Handle { slot: number, serial: slot.serial };
         self.append(place, number, Keep::Loose);
+        self.latest = Latest(fact.flow, handle);
         self.get(handle).map(|flow| (handle, flow))
     }
 

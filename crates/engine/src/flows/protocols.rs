@@ -26,7 +26,7 @@ pub(crate) struct ProtocolNames {
 }
 
 impl Protocols {
-    fn numbers(&self) -> impl Iterator<Item = u8> {
+    fn numbers(self) -> impl Iterator<Item = u8> {
         self.numbers.into_iter().take(usize::from(self.count))
     }
 
@@ -64,10 +64,8 @@ impl ProtocolNames {
     }
 
     pub(crate) fn of(&self, protocols: Protocols) -> impl Iterator<Item = &str> {
-        let numbers = protocols.numbers().collect::<Vec<_>>();
-        numbers
-            .into_iter()
-            .filter_map(|number| self.names.get(usize::from(number)).map(String::as_str))
+        let names = |number| self.names.get(usize::from(number)).map(String::as_str);
+        protocols.numbers().filter_map(names)
     }
 
     /// The number of a name, if it was ever told.

@@ -190,11 +190,9 @@ impl Processes {
     /// The only process that the container had then, if it had only one, and if its first process
     /// was seen to start: else there may be others that nobody has told of.
     pub(super) fn only_one_of(&self, container: &Container, at: Time) -> Option<&Process> {
-        let (homes, first_pid) = (homes(container), container.pid());
-        let is_whole = self
-            .by_pid
-            .get(&first_pid)
-            .is_some_and(|programs| programs.iter().any(|process| homes.contains(&process.home)));
+        let first = self.by_pid.get(&container.pid())?;
+        let homes = homes(container);
+        let is_whole = first.iter().any(|process| homes.contains(&process.home));
         let pids = || homes.iter().filter_map(|home| self.by_home.get(home)).flatten();
         if !is_whole || pids().count() >= PER_CGROUP_COUNT_MAX {
             return None;

@@ -68,8 +68,8 @@ impl Engine {
 
     fn look_at_caller(&mut self, key: &ProfileKey, keys: &mut Keys) {
         let Some(calls) = self.callers.get_mut(key) else { return };
-        let timer = if calls.count >= CALL_COUNT_MIN { calls.rhythm.timer() } else { None };
-        let timer = timer.filter(|timer| timer.evidence_db >= TELLING_DB_MIN);
+        let has_enough = calls.count >= CALL_COUNT_MIN;
+        let timer = if has_enough { calls.rhythm.timer(TELLING_DB_MIN) } else { None };
         let had = calls.timer.take().is_some();
         calls.timer = timer;
         if had || timer.is_some() {

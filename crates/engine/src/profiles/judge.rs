@@ -28,6 +28,8 @@ pub(super) const CALL_COUNT_MIN: u32 = 5;
 /// With less evidence than this nobody has to hear of a rhythm.
 pub(super) const TELLING_DB_MIN: i32 = 6;
 
+const _: () = assert!(TELLING_DB_MIN > 0);
+
 /// What a strategy may ask about a profile.
 pub(crate) struct Profile<'a> {
     pub calls: &'a Calls,
@@ -180,8 +182,8 @@ impl Engine {
     /// The rhythm of one profile by itself.
     fn look_alone(&mut self, key: &ProfileKey, keys: &mut Keys) {
         let Some(calls) = self.profiles.get_mut(key) else { return };
-        let timer = if calls.count >= CALL_COUNT_MIN { calls.rhythm.timer() } else { None };
-        let timer = timer.filter(|timer| timer.evidence_db >= TELLING_DB_MIN);
+        let has_enough = calls.count >= CALL_COUNT_MIN;
+        let timer = if has_enough { calls.rhythm.timer(TELLING_DB_MIN) } else { None };
         let had = calls.timer.take().is_some();
         (calls.timer, calls.together) = (timer, Together::Alone);
         if had || timer.is_some() || calls.mostly_fails() {
@@ -226,8 +228,8 @@ impl Engine {
         }
         starts.sort_unstable();
         let latest = starts.len().saturating_sub(START_COUNT_MAX);
-        let timer = explain(starts.get(latest..).unwrap_or_default());
-        let Some(timer) = timer.filter(|timer| timer.evidence_db >= TELLING_DB_MIN) else { return };
+        let latest = starts.get(latest..).unwrap_or_default();
+        let Some(timer) = explain(latest, f64::from(TELLING_DB_MIN)) else { return };
         for key in members {
             let Some(calls) = self.profiles.get_mut(key) else { continue };
             let is_weaker = calls.timer.is_none_or(|own| own.evidence_db < timer.evidence_db);

@@ -52,7 +52,7 @@ impl Lengths {
         }
     }
 
-    pub(super) fn fit(&self) -> Option<Fitted> {
+    pub(super) fn fit(&self, least_db: f64) -> Option<Fitted> {
         let count = self.counts.iter().fold(0_u32, |sum, count| sum.saturating_add(*count));
         if self.outside_count > count / OUTSIDE_COUNT_MAX_IN {
             return None;
@@ -60,7 +60,7 @@ impl Lengths {
         let first = self.usual_us as f64 / 1e6 / RANGE;
         let length = |place: usize| first * libm::exp((place as f64 + 0.5) * STEP_LOG);
         let lengths = self.counts.iter().enumerate();
-        fit_lengths(lengths.map(|(place, count)| (length(place), *count)), JITTER_MIN)
+        fit_lengths(lengths.map(|(place, count)| (length(place), *count)), JITTER_MIN, least_db)
     }
 }
 

@@ -65,8 +65,9 @@ pub(crate) struct Fitted {
     pub loss: f64,
 }
 
-/// The best timer for these gaps, in seconds and any order; `None` where none is worth a word.
-pub(crate) fn fit(gaps: &[f64]) -> Option<Fitted> {
+/// The best timer for these gaps, in seconds and any order; `None` where the evidence for it is
+/// less than `least_db`, or none is worth a word. The more is asked for, the less it costs.
+pub(crate) fn fit(gaps: &[f64], least_db: f64) -> Option<Fitted> {
     let mut sorted = [0.0; GAP_COUNT_MAX];
     let own = sorted.get_mut(..gaps.len())?;
     own.copy_from_slice(gaps);
@@ -77,7 +78,7 @@ pub(crate) fn fit(gaps: &[f64]) -> Option<Fitted> {
     if short_count * SHORT_COUNT_MAX_IN > own.len() {
         return None;
     }
-    fit_to(&Gaps::of(own.iter().map(|gap| (*gap, 1)))?, 0.0)
+    fit_to(&Gaps::of(own.iter().map(|gap| (*gap, 1)))?, 0.0, least_db)
 }
 
 /// The same for gaps that were counted by length, in ascending order. No timer is told from one
@@ -85,42 +86,71 @@ pub(crate) fn fit(gaps: &[f64]) -> Option<Fitted> {
 pub(crate) fn fit_lengths(
     lengths: impl Iterator<Item = (f64, u32)>,
     jitter_min: f64,
+    least_db: f64,
 ) -> Option<Fitted> {
-    fit_to(&Gaps::of(lengths)?, jitter_min)
+    fit_to(&Gaps::of(lengths)?, jitter_min, least_db)
 }
 
-fn fit_to(gaps: &Gaps, jitter_min: f64) -> Option<Fitted> {
+fn fit_to(gaps: &Gaps, jitter_min: f64, least_db: f64) -> Option<Fitted> {
+    let log_innocent = gaps.log_innocent();
     let prior = -libm::log((JITTERS.len() * LOSSES.len()) as f64);
     let losses =
         LOSSES.map(|loss| (loss, libm::log(loss), libm::log((1.0 - STRAY) * (1.0 - loss))));
     let widths = Widths::new();
-    let mut all = LogSum::default();
-    let mut best: Option<(f64, Fitted)> = None;
-    for jitter in JITTERS.into_iter().filter(|jitter| *jitter >= jitter_min) {
+    let mut all = LogSum::from(log_innocent + least_db / DB);
+    let mut best: Option<Fitted> = None;
+    // Innocent gaps look most like a wide timer: once that is known, narrow ones cost little.
+    for jitter in JITTERS.into_iter().rev().filter(|jitter| *jitter >= jitter_min) {
         let step = libm::log((1.0 + jitter) / (1.0 - jitter)) / f64::from(PERIOD_STEPS);
         let (log_step, ratio) = (libm::log(step), libm::exp(step));
-        let log_jitter = libm::log(jitter);
-        let mut period_s = gaps.median / (1.0 + jitter) * libm::exp(step / 2.0);
-        let mut log_period = libm::log(period_s);
+        let first_s = gaps.median / (1.0 + jitter) * libm::exp(step / 2.0);
+        let mut wait = Wait::new(first_s, jitter, &widths);
         // Periods only grow, and so do the places where their multiples are.
         let mut cursors = Cursors::default();
         for _ in 0..PERIOD_STEPS {
-            cursors.move_on(gaps, period_s, jitter, &widths);
-            let hits = gaps.hits(&cursors, log_period, log_jitter, &widths);
-            for (loss, log_loss, log_kept) in losses {
-                let likelihood = hits.log_likelihood(loss, log_loss, log_kept);
-                let weight = likelihood + log_step + prior;
-                all.add(weight);
-                if best.is_none_or(|(known, _)| weight > known) {
-                    best = Some((weight, Fitted { evidence_db: 0.0, period_s, jitter, loss }));
+            let worth = all.worth() - log_step - prior;
+            if let Some(hits) = gaps.hits(&mut cursors, &wait, &widths, worth) {
+                for (loss, log_loss, log_kept) in losses {
+                    let weight = hits.log_likelihood(loss, log_loss, log_kept) + log_step + prior;
+                    if weight > all.most {
+                        best = Some(Fitted { evidence_db: 0.0, period_s: wait.s, jitter, loss });
+                    }
+                    all.add(weight);
                 }
             }
-            period_s *= ratio;
-            log_period += step;
+            wait.s *= ratio;
+            wait.log += step;
         }
     }
-    let (_, fitted) = best?;
-    Some(Fitted { evidence_db: (all.total() - gaps.log_innocent()) * DB, ..fitted })
+    let fitted = best?;
+    let evidence_db = (all.total() - log_innocent) * DB;
+    (evidence_db >= least_db).then_some(Fitted { evidence_db, ..fitted })
+}
+
+/// A timer's wait: how long, how exactly, and the logarithms of both.
+struct Wait {
+    s: f64,
+    log: f64,
+    jitter: f64,
+    log_jitter: f64,
+    /// Of a gap that is longer than so many waits: no likelihood is greater, in units of a period.
+    log_longer: [f64; WAITS_MAX],
+}
+
+impl Wait {
+    fn new(s: f64, jitter: f64, widths: &Widths) -> Self {
+        let (log, log_jitter) = (libm::log(s), libm::log(jitter));
+        // A stray, or one wait more at the greatest loss.
+        let log_longer = core::array::from_fn(|place| {
+            let wait = widths.logs.get(place + 1).map(|log_width| {
+                (place + 1) as f64 * widths.log_loss_max + widths.log_kept_max
+                    - log_width
+                    - log_jitter
+            });
+            wait.unwrap_or(f64::NEG_INFINITY).max(widths.log_stray - core::f64::consts::LN_2)
+        });
+        Self { s, log, jitter, log_jitter, log_longer }
+    }
 }
 
 /// How much wider the sum of so many waits is than one: it mostly falls within the root.
@@ -129,31 +159,35 @@ struct Widths {
     /// The logarithm of twice the root.
     logs: [f64; WAITS_MAX],
     log_stray: f64,
+    /// Of a wait that is lost, and of one that is not, at most.
+    log_loss_max: f64,
+    log_kept_max: f64,
 }
 
 impl Widths {
     fn new() -> Self {
         let roots = core::array::from_fn(|place| libm::sqrt((place + 1) as f64));
-        Self { roots, logs: roots.map(|root| libm::log(2.0 * root)), log_stray: libm::log(STRAY) }
+        let loss_max = LOSSES.into_iter().fold(0.0, f64::max);
+        Self {
+            roots,
+            logs: roots.map(|root| libm::log(2.0 * root)),
+            log_stray: libm::log(STRAY),
+            log_loss_max: libm::log(loss_max),
+            log_kept_max: libm::log(1.0 - STRAY),
+        }
+    }
+
+    fn of(&self, place: usize) -> (f64, f64) {
+        let (root, log) = (self.roots.get(place), self.logs.get(place));
+        (root.copied().unwrap_or_default(), log.copied().unwrap_or_default())
     }
 }
 
-/// Where the waits around the multiples of a period lie among the lengths.
+/// Where the waits around the multiples of a period lie among the lengths; of a multiple beyond all
+/// of them, where they lay when it was not.
 #[derive(Default)]
 struct Cursors {
     around: [(usize, usize); WAITS_MAX],
-}
-
-impl Cursors {
-    /// Moves on to the next, longer period.
-    fn move_on(&mut self, gaps: &Gaps, period_s: f64, jitter: f64, widths: &Widths) {
-        let roots = widths.roots.iter().enumerate();
-        for ((from, to), (place, root)) in self.around.iter_mut().zip(roots) {
-            let (middle, half) = ((place + 1) as f64 * period_s, jitter * period_s * root);
-            *from = gaps.below_from(*from, middle - half);
-            *to = gaps.below_from(*to, middle + half);
-        }
-    }
 }
 
 /// Lengths of gaps in ascending order, with the counts and the sums of the logarithms of all that
@@ -200,8 +234,11 @@ impl Gaps {
 
     /// The position of the first length that is not below a bound, from one on that is.
     fn below_from(&self, from: usize, bound: f64) -> usize {
-        let all = self.lengths.get(from..self.length_count).unwrap_or_default();
-        from + all.iter().take_while(|length| **length < bound).count()
+        let mut place = from;
+        while place < self.length_count && self.lengths.get(place).is_some_and(|it| *it < bound) {
+            place += 1;
+        }
+        place
     }
 
     /// How many gaps lie before a position, and the sum of their logarithms.
@@ -209,44 +246,60 @@ impl Gaps {
         self.below.get(place).copied().unwrap_or_default()
     }
 
-    /// How the gaps fall around the multiples of a period.
+    /// How the gaps fall around the multiples of a period; `None` where that cannot be as likely as
+    /// is `worth` a look. The period is longer than that of the call before.
     ///
     /// A stray is as likely shorter as longer than the period; of the longer ones, the longer the
     /// rarer, but any length may be. The first wait is around the period, so that the strays before
     /// it are the shorter ones, and all others the longer ones.
-    fn hits(&self, at: &Cursors, log_period: f64, log_jitter: f64, widths: &Widths) -> Hits {
+    fn hits(&self, at: &mut Cursors, wait: &Wait, widths: &Widths, worth: f64) -> Option<Hits> {
         let (count, logs) = self.below(self.length_count);
+        let log_wait = wait.log_jitter + wait.log;
+        let log_short = widths.log_stray - core::f64::consts::LN_2 - wait.log;
         let mut hits = Hits::default();
         let (mut short_count, mut long_count, mut long_logs) = (0.0, count, logs);
         let (mut done, mut log_widths) = (0, 0.0);
-        for (place, ((from, to), log_width)) in at.around.iter().zip(&widths.logs).enumerate() {
+        for (place, (from, to)) in at.around.iter_mut().enumerate() {
+            let (root, log_width) = widths.of(place);
+            let (middle, half) = ((place + 1) as f64 * wait.s, wait.jitter * wait.s * root);
+            *from = self.below_from(*from, middle - half);
             // Where the waits of two multiples overlap, they are the shorter one's.
-            let from = (*from).max(done);
-            let to = (*to).max(from);
-            let ((count_from, logs_from), (count_to, logs_to)) = (self.below(from), self.below(to));
+            let start = (*from).max(done);
+            if place > 0 && start >= self.length_count {
+                break;
+            }
+            *to = self.below_from(*to, middle + half);
+            done = (*to).max(start);
+            let ((count_from, logs_from), (count_to, logs_to)) =
+                (self.below(start), self.below(done));
             let within = count_to - count_from;
             hits.kept += within;
             hits.lost += place as f64 * within;
             log_widths += log_width * within;
-            if place == 0 {
+            if place > 0 {
+                long_count -= within;
+                long_logs -= logs_to - logs_from;
+            } else {
                 short_count = count_from;
                 (long_count, long_logs) = (count - count_to, logs - logs_to);
                 hits.kept_of_one = within;
                 let strays = Strays { short_count, long_count, long_logs };
-                hits.log_rest_of_one = strays.log(log_period, widths.log_stray)
-                    - log_widths
-                    - within * (log_jitter + log_period);
-            } else {
-                long_count -= within;
-                long_logs -= logs_to - logs_from;
+                hits.log_rest_of_one =
+                    strays.log(wait.log, widths.log_stray) - log_widths - within * log_wait;
             }
-            done = to;
+            let log_longer = wait.log_longer.get(place).copied().unwrap_or_default();
+            let at_most = short_count * log_short
+                + long_count * (log_longer - wait.log)
+                + hits.kept * (widths.log_kept_max - log_wait)
+                + hits.lost * widths.log_loss_max
+                - log_widths;
+            if at_most.max(hits.log_rest_of_one) < worth {
+                return None;
+            }
         }
         let strays = Strays { short_count, long_count, long_logs };
-        hits.log_rest = strays.log(log_period, widths.log_stray)
-            - log_widths
-            - hits.kept * (log_jitter + log_period);
-        hits
+        hits.log_rest = strays.log(wait.log, widths.log_stray) - log_widths - hits.kept * log_wait;
+        Some(hits)
     }
 
     /// The best innocent explanation, with the same prior on its scale.
@@ -305,29 +358,80 @@ impl Hits {
     }
 }
 
-/// The logarithm of a sum of exponentials: the largest exponent, and the sum in its units.
-#[derive(Default)]
+/// Terms that lie further below the largest, in natural logarithms, add up to less than a
+/// ten-thousandth of a deciban.
+const NEGLIGIBLE: f64 = 18.0;
+
+const TERM_COUNT_MAX: usize = JITTERS.len() * LOSSES.len() * PERIOD_STEPS as usize;
+
+/// The logarithm of a sum of exponentials, which are added up once the largest is known.
 struct LogSum {
-    most: Option<f64>,
-    sum: f64,
+    /// A sum below this is of no interest.
+    least: f64,
+    most: f64,
+    terms: [f64; TERM_COUNT_MAX],
+    count: usize,
 }
 
 impl LogSum {
+    const fn from(least: f64) -> Self {
+        Self { least, most: f64::NEG_INFINITY, terms: [0.0; TERM_COUNT_MAX], count: 0 }
+    }
+
+    /// What a term must be to count.
+    const fn worth(&self) -> f64 {
+        self.most.max(self.least) - NEGLIGIBLE
+    }
+
     fn add(&mut self, term: f64) {
-        // All that lie further below add up to less than a ten-thousandth of a deciban.
-        const NEGLIGIBLE: f64 = 18.0;
-        match self.most {
-            Some(most) if term <= most - NEGLIGIBLE => {}
-            Some(most) if term <= most => self.sum += libm::exp(term - most),
-            Some(most) => {
-                self.sum = self.sum * libm::exp(most - term) + 1.0;
-                self.most = Some(term);
-            }
-            None => (self.most, self.sum) = (Some(term), 1.0),
+        if term <= self.worth() {
+            return;
+        }
+        self.most = self.most.max(term);
+        if let Some(place) = self.terms.get_mut(self.count) {
+            *place = term;
+            self.count += 1;
         }
     }
 
     fn total(&self) -> f64 {
-        self.most.map_or(f64::NEG_INFINITY, |most| most + libm::log(self.sum))
+        // Four sums, so that none of them has to wait for the one before.
+        let terms = self.terms.get(..self.count).unwrap_or_default();
+        let (fours, rest) = terms.as_chunks::<4>();
+        let mut sums = [0.0; 4];
+        for four in fours {
+            let each = sums.iter_mut().zip(four);
+            each.for_each(|(sum, term)| *sum += exp_near(*term - self.most));
+        }
+        let rest: f64 = rest.iter().map(|term| exp_near(*term - self.most)).sum();
+        self.most + libm::log(sums.iter().sum::<f64>() + rest)
+    }
+}
+
+/// The exponential, to nine digits, of what is neither positive nor very negative: the exponent's
+/// whole part by the representation of numbers, the rest by its series.
+fn exp_near(exponent: f64) -> f64 {
+    /// The sum's last binary digit is worth one.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    const WORST: f64 = -1_000.0;
+    let twos = exponent.max(WORST / core::f64::consts::LOG2_E) * core::f64::consts::LOG2_E;
+    let rounded = twos + ROUND;
+    let rest = (twos - (rounded - ROUND)) * core::f64::consts::LN_2;
+    let series = [5040.0, 720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0];
+    let fraction = series.into_iter().fold(0.0, |sum, factorial| sum * rest + 1.0 / factorial);
+    fraction * f64::from_bits((rounded.to_bits() << 52).wrapping_add(1.0_f64.to_bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_exponential_is_the_exponential() {
+        for step in 0..1000 {
+            let exponent = -f64::from(step) / 40.0;
+            let whole = libm::exp(exponent);
+            assert!((exp_near(exponent) - whole).abs() <= 1e-8 * whole, "{exponent}");
+        }
     }
 }

@@ -110,9 +110,15 @@ impl Rhythm {
         &self.starts
     }
 
-    /// What explains the calls so far.
-    pub(crate) fn timer(&self) -> Option<Timer> {
-        let tail = explain(&self.starts);
+    /// What explains the calls so far, if the evidence for it is so much; more than nothing.
+    pub(crate) fn timer(&self, least_db: i32) -> Option<Timer> {
+        // How little the latest calls say is of interest only where those before say something.
+        let least = if self.sum_db > 0 { f64::NEG_INFINITY } else { f64::from(least_db) };
+        let tail = explain(&self.starts, least);
+        self.timer_with(tail, least_db).filter(|timer| timer.evidence_db >= least_db)
+    }
+
+    fn timer_with(&self, tail: Option<Timer>, least_db: i32) -> Option<Timer> {
         let Some(best) = self.best else { return tail };
         let tail_db = tail.map_or(0, |timer| timer.evidence_db);
         // It was a timer all the time, or in one block, or shows only in all gaps together: whoever
@@ -127,7 +133,8 @@ impl Rhythm {
         if evidence_db >= SETTLED_DB_MIN || self.block_count < 2 {
             return Some(plain);
         }
-        let whole = self.lengths.as_ref().and_then(|lengths| lengths.fit());
+        let least_db = evidence_db.saturating_add(1).max(least_db).saturating_add(price);
+        let whole = self.lengths.as_ref().and_then(|lengths| lengths.fit(f64::from(least_db)));
         let whole = whole.map(|fitted| timer(fitted, 1.0));
         let whole = whole.map(|all| Timer { evidence_db: all.evidence_db - price, ..all });
         Some(whole.filter(|all| all.evidence_db > evidence_db).unwrap_or(plain))
@@ -141,7 +148,7 @@ impl Rhythm {
         gaps.iter().for_each(|gap| lengths.count(*gap));
         let settled = self.best.filter(|best| best.evidence_db.min(self.sum_db) >= SETTLED_DB_MIN);
         if settled.is_none_or(|timer| !keeps(block, timer)) {
-            let timer = explain(block);
+            let timer = explain(block, f64::NEG_INFINITY);
             let evidence_db = timer.map_or(-EVIDENCE_DB_MAX / 100, |timer| timer.evidence_db);
             let sum_db = self.sum_db.saturating_add(evidence_db);
             self.sum_db = sum_db.clamp(-EVIDENCE_DB_MAX, EVIDENCE_DB_MAX);
@@ -176,18 +183,23 @@ fn keeps(block: &[Time], timer: Timer) -> bool {
     timer.growth_percent == 0 && missed.count() * MISSED_COUNT_MAX_IN <= block.len()
 }
 
-/// The best explanation of starts in order.
-pub(crate) fn explain(starts: &[Time]) -> Option<Timer> {
+/// The best explanation of starts in order, if the evidence for it is at least so much.
+pub(crate) fn explain(starts: &[Time], least_db: f64) -> Option<Timer> {
     let mut room = [0.0; GAP_COUNT_MAX];
     let gaps = gaps_of(starts, &mut room);
-    let plain = fit(gaps);
-    if plain.is_some_and(|fitted| fitted.evidence_db >= PLAIN_DB_ENOUGH) {
-        return plain.map(|fitted| timer(fitted, 1.0));
+    let plain = fit(gaps, least_db).map(|fitted| (fitted, 1.0));
+    if plain.is_some_and(|(fitted, _)| fitted.evidence_db >= PLAIN_DB_ENOUGH) {
+        return plain.map(|(fitted, growth)| timer(fitted, growth));
     }
-    let others = [plain, together(gaps)].into_iter().flatten().map(|fitted| (fitted, 1.0));
-    let all = others.chain(growing(gaps));
-    let best =
-        all.reduce(|best, next| if next.0.evidence_db > best.0.evidence_db { next } else { best });
+    // Another explanation has to be better than those before.
+    type Explained = Option<(Fitted, f64)>;
+    let beat = |best: Explained| best.map_or(least_db, |(fitted, _)| fitted.evidence_db);
+    let better = |best: Explained, next: Explained| match (best, next) {
+        (Some(best), Some(next)) if next.0.evidence_db <= best.0.evidence_db => Some(best),
+        _ => next.or(best),
+    };
+    let best = better(plain, together(gaps, beat(plain)).map(|fitted| (fitted, 1.0)));
+    let best = better(best, growing(gaps, beat(best)));
     best.map(|(fitted, growth)| timer(fitted, growth))
 }
 
@@ -206,7 +218,7 @@ fn gaps_of<'a>(starts: &[Time], room: &'a mut [f64; GAP_COUNT_MAX]) -> &'a [f64]
 }
 
 /// The same calls with those merged that belong together.
-fn together(gaps: &[f64]) -> Option<Fitted> {
+fn together(gaps: &[f64], least_db: f64) -> Option<Fitted> {
     let mut room = [0.0; GAP_COUNT_MAX];
     let (mut count, mut close_count) = (0, 0);
     let usual = {
@@ -235,12 +247,12 @@ fn together(gaps: &[f64]) -> Option<Fitted> {
     if close_count == 0 {
         return None;
     }
-    let fitted = fit(room.get(..count)?)?;
+    let fitted = fit(room.get(..count)?, least_db + TOGETHER_PRICE_DB)?;
     Some(Fitted { evidence_db: fitted.evidence_db - TOGETHER_PRICE_DB, ..fitted })
 }
 
 /// A wait that is multiplied by the same factor each time.
-fn growing(gaps: &[f64]) -> Option<(Fitted, f64)> {
+fn growing(gaps: &[f64], least_db: f64) -> Option<(Fitted, f64)> {
     if gaps.len() < GROWING_COUNT_MIN {
         return None;
     }
@@ -266,7 +278,7 @@ fn growing(gaps: &[f64]) -> Option<(Fitted, f64)> {
         *slot = gap * factor;
         factor *= growth;
     }
-    let fitted = fit(level.get(..gaps.len())?)?;
+    let fitted = fit(level.get(..gaps.len())?, least_db + GROWING_PRICE_DB)?;
     let evidence_db = fitted.evidence_db - GROWING_PRICE_DB;
     Some((Fitted { evidence_db, period_s: fitted.period_s * growth / factor, ..fitted }, growth))
 }

@@ -20,22 +20,57 @@ const SECONDS_MAX: u64 = u32::MAX as u64;
 /// Zeek's times are whole microseconds.
 const DECIMAL_COUNT: u32 = 6;
 
+/// The members of use, in the order in which Zeek writes them.
+const MEMBERS: [&[u8]; 28] = [
+    b"\"ts\":",
+    b"\"uid\":",
+    b"\"id.orig_h\":",
+    b"\"id.orig_p\":",
+    b"\"id.resp_h\":",
+    b"\"id.resp_p\":",
+    b"\"proto\":",
+    b"\"service\":",
+    b"\"duration\":",
+    b"\"orig_bytes\":",
+    b"\"resp_bytes\":",
+    b"\"conn_state\":",
+    b"\"local_orig\":",
+    b"\"local_resp\":",
+    b"\"missed_bytes\":",
+    b"\"history\":",
+    b"\"orig_pkts\":",
+    b"\"orig_ip_bytes\":",
+    b"\"resp_pkts\":",
+    b"\"resp_ip_bytes\":",
+    b"\"tunnel_parents\":",
+    b"\"ip_proto\":",
+    b"\"community_id\":",
+    b"\"ja4\":",
+    b"\"port\":",
+    b"\"bursts\":",
+    b"\"resp_bytes_after_close\":",
+    b"\"flaws\":",
+];
+
 /// The row; `None` where the whole parser has to look.
 pub(super) fn conn(line: &[u8]) -> Option<Conn<'_>> {
     let text = std::str::from_utf8(line).ok()?;
     let mut reader = Reader { text, bytes: line, at: 0 };
-    let (mut row, mut seen) = (Conn::default(), 0_u32);
+    let (mut row, mut seen, mut next) = (Conn::default(), 0_u32, 0);
     reader.take(b'{')?;
     loop {
-        let key = reader.string()?;
-        reader.take(b':')?;
-        let number = reader.member(key.as_bytes(), &mut row)?;
-        // A member that comes twice makes no row.
-        let bit = number.map_or(0, |number| 1 << number);
-        if seen & bit != 0 {
-            return None;
+        let number = reader.key(next)?;
+        if let Some(number) = number {
+            // A member that comes twice makes no row.
+            if seen & (1 << number) != 0 {
+                return None;
+            }
+            seen |= 1 << number;
+            next = number + 1;
+            reader.member(number, &mut row)?;
+        } else {
+            reader.skip()?;
         }
-        seen |= bit;
         match reader.byte()? {
             b',' => {}
             b'}' => break,
@@ -53,50 +88,62 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the value of a member; gives the member's number, `None` for one of no use.
-    fn member(&mut self, key: &[u8], row: &mut Conn<'a>) -> Option<Option<u32>> {
-        let number = match key {
-            b"ts" => self.set(0, &mut row.ts, Self::when),
-            b"uid" => self.set(1, &mut row.uid, Self::words),
-            b"id.orig_h" | b"id_orig_h" => self.set(2, &mut row.orig_h, Self::address),
-            b"id.orig_p" | b"id_orig_p" => self.set(3, &mut row.orig_p, Self::count),
-            b"id.resp_h" | b"id_resp_h" => self.set(4, &mut row.resp_h, Self::address),
-            b"id.resp_p" | b"id_resp_p" => self.set(5, &mut row.resp_p, Self::count),
-            b"proto" => self.set(6, &mut row.proto, Self::words),
-            b"service" => self.set(7, &mut row.service, Self::words),
-            b"duration" => self.set(8, &mut row.duration, Self::lasted),
-            b"orig_bytes" => self.set(9, &mut row.orig_bytes, Self::count),
-            b"resp_bytes" => self.set(10, &mut row.resp_bytes, Self::count),
-            b"conn_state" => self.set(11, &mut row.conn_state, Self::words),
-            b"local_orig" => self.set(12, &mut row.local_orig, Self::flag),
-            b"local_resp" => self.set(13, &mut row.local_resp, Self::flag),
-            b"missed_bytes" => self.set(14, &mut row.missed_bytes, Self::count),
-            b"history" => self.set(15, &mut row.history, Self::words),
-            b"orig_pkts" => self.set(16, &mut row.orig_pkts, Self::count),
-            b"orig_ip_bytes" => self.set(17, &mut row.orig_ip_bytes, Self::count),
-            b"resp_pkts" => self.set(18, &mut row.resp_pkts, Self::count),
-            b"resp_ip_bytes" => self.set(19, &mut row.resp_ip_bytes, Self::count),
-            b"community_id" => self.set(20, &mut row.community_id, Self::words),
-            b"tunnel_parents" => self.set(21, &mut row.tunnel_parents, Self::nothing),
-            b"ip_proto" => self.set(22, &mut row.ip_proto, Self::count),
-            b"ja4" => self.set(23, &mut row.ja4, Self::words),
-            b"port" => self.set(24, &mut row.port, Self::count),
-            b"bursts" => self.set(25, &mut row.bursts, Self::count),
-            b"resp_bytes_after_close" => self.set(26, &mut row.resp_bytes_after_close, Self::count),
-            b"flaws" => self.set(27, &mut row.flaws, Self::nothing),
-            _ => return self.skip().map(|()| None),
+    /// Reads a key and what follows it; gives the number of its member, `None` for one of no use.
+    /// Mostly it is the `next` one.
+    fn key(&mut self, next: usize) -> Option<Option<usize>> {
+        let rest = self.bytes.get(self.at..)?;
+        if let Some(member) = MEMBERS.get(next).filter(|member| rest.starts_with(member)) {
+            self.at += member.len();
+            return Some(Some(next));
+        }
+        let key = self.string()?.as_bytes();
+        self.take(b':')?;
+        let is_it = |member: &&[u8]| match member {
+            [b'"', member @ .., b'"', b':'] => {
+                // Some write `id_orig_h`.
+                let same =
+                    |(own, known): (&u8, &u8)| own == known || *own == b'_' && *known == b'.';
+                member.len() == key.len() && key.iter().zip(member).all(same)
+            }
+            _ => false,
         };
-        number.map(Some)
+        Some(MEMBERS.iter().position(is_it))
     }
 
-    fn set<T>(
-        &mut self,
-        number: u32,
-        place: &mut T,
-        read: fn(&mut Self) -> Option<T>,
-    ) -> Option<u32> {
-        *place = read(self)?;
-        Some(number)
+    /// Reads the value of a member.
+    fn member(&mut self, number: usize, row: &mut Conn<'a>) -> Option<()> {
+        match number {
+            0 => row.ts = self.when()?,
+            1 => row.uid = self.words()?,
+            2 => row.orig_h = self.address()?,
+            3 => row.orig_p = self.count()?,
+            4 => row.resp_h = self.address()?,
+            5 => row.resp_p = self.count()?,
+            6 => row.proto = self.words()?,
+            7 => row.service = self.words()?,
+            8 => row.duration = self.lasted()?,
+            9 => row.orig_bytes = self.count()?,
+            10 => row.resp_bytes = self.count()?,
+            11 => row.conn_state = self.words()?,
+            12 => row.local_orig = self.flag()?,
+            13 => row.local_resp = self.flag()?,
+            14 => row.missed_bytes = self.count()?,
+            15 => row.history = self.words()?,
+            16 => row.orig_pkts = self.count()?,
+            17 => row.orig_ip_bytes = self.count()?,
+            18 => row.resp_pkts = self.count()?,
+            19 => row.resp_ip_bytes = self.count()?,
+            20 => row.tunnel_parents = self.nothing()?,
+            21 => row.ip_proto = self.count()?,
+            22 => row.community_id = self.words()?,
+            23 => row.ja4 = self.words()?,
+            24 => row.port = self.count()?,
+            25 => row.bursts = self.count()?,
+            26 => row.resp_bytes_after_close = self.count()?,
+            27 => row.flaws = self.nothing()?,
+            _ => return None,
+        }
+        Some(())
     }
 
     /// The next byte that is no blank.

@@ -5,6 +5,8 @@
 //! rows than three quarters of what the buffer holds comes out in order. What is later still is
 //! counted and handed on late.
 
+use std::collections::VecDeque;
+
 use formats::zeek::Seen;
 use observation::{DnsData, Fact, Observation, Span, Time};
 
@@ -13,10 +15,12 @@ use crate::sources::rows::{RowFiles, RowReading};
 
 /// Observations that are held to be put in order.
 const HELD_COUNT_MAX: usize = 1 << 15;
-/// One in so many of them, the earliest, is handed on before others are read: rows are nearly in
-/// order, and sorting them again by the thousand costs a fraction of finding the earliest each
-/// time.
+/// One in so many of them, the earliest, is handed on before others are read: sorting them again by
+/// the thousand costs a fraction of finding the earliest each time.
 const DUE_PART: usize = 4;
+/// Rows are nearly in order: one that belongs before fewer than so many of the latest is put where
+/// it belongs at once, and nothing has to be sorted.
+const STEP_COUNT_MAX: usize = 32;
 /// The most that their text may take.
 const HELD_BYTES_MAX: usize = 32 << 20;
 /// Rows that are remembered to know them again.
@@ -51,7 +55,7 @@ impl Rows {
         if self.buffer.due_count == 0 {
             self.fill();
         }
-        self.buffer.held.last().map(|(key, _)| *key)
+        self.buffer.held.front().map(|(key, _)| *key)
     }
 
     /// Reads until the buffer is full, and puts what it holds in order.
@@ -61,9 +65,7 @@ impl Rows {
             buffer.verdict = None;
             self.is_at_end = !files.next(&mut |seen| buffer.put(seen));
         }
-        // A stable sort merges the runs that it finds, and there are two: what was held, in order,
-        // and what was read, nearly so.
-        self.buffer.held.sort_by(|(left, _), (right, _)| right.cmp(left));
+        self.buffer.sort();
         let count = self.buffer.held.len();
         self.buffer.due_count = if self.is_at_end { count } else { (count / DUE_PART).max(1) };
     }
@@ -84,8 +86,10 @@ impl Rows {
 }
 
 struct Buffer {
-    /// The earliest last, but for what was read since.
-    held: Vec<(Key, u32)>,
+    /// The earliest first.
+    held: VecDeque<(Key, u32)>,
+    /// So many of them are in order; then come others.
+    sorted_count: usize,
     /// So many of the earliest are handed on before more is read.
     due_count: usize,
     slots: Vec<Option<Observation<'static>>>,
@@ -102,7 +106,8 @@ struct Buffer {
 impl Default for Buffer {
     fn default() -> Self {
         Self {
-            held: Vec::with_capacity(HELD_COUNT_MAX),
+            held: VecDeque::with_capacity(HELD_COUNT_MAX),
+            sorted_count: 0,
             due_count: 0,
             slots: Vec::with_capacity(HELD_COUNT_MAX),
             free: Vec::new(),
@@ -137,7 +142,35 @@ impl Buffer {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(seen.observation);
         }
-        self.held.push((key, slot));
+        self.held.push_back((key, slot));
+        self.sort_latest();
+    }
+
+    /// Puts the latest where it belongs, if that is near.
+    fn sort_latest(&mut self) {
+        let last = self.held.len() - 1;
+        if self.sorted_count < last {
+            return;
+        }
+        let is_later = |place: usize| {
+            let (before, own) = (self.held.get(place), self.held.get(last));
+            before.zip(own).is_some_and(|((before, _), (own, _))| before > own)
+        };
+        let earlier = (last.saturating_sub(STEP_COUNT_MAX)..last).rev();
+        let step_count = earlier.take_while(|place| is_later(*place)).count();
+        if step_count < STEP_COUNT_MAX {
+            (last - step_count..last).rev().for_each(|place| self.held.swap(place, place + 1));
+            self.sorted_count += 1;
+        }
+    }
+
+    /// Puts all in order. A stable sort merges the runs that it finds, and there are two: what was
+    /// in order, and what has come since, nearly so.
+    fn sort(&mut self) {
+        if self.sorted_count < self.held.len() {
+            self.held.make_contiguous().sort_by_key(|(key, _)| *key);
+            self.sorted_count = self.held.len();
+        }
     }
 
     /// Whether a row was not read before. A row may give several Observations. Two rows that share
@@ -159,7 +192,8 @@ impl Buffer {
     }
 
     fn take(&mut self) -> Option<Observation<'static>> {
-        let (key, slot) = self.held.pop()?;
+        let (key, slot) = self.held.pop_front()?;
+        self.sorted_count = self.sorted_count.saturating_sub(1);
         self.due_count = self.due_count.saturating_sub(1);
         self.free.push(slot);
         let observation = self.slots.get_mut(slot as usize).and_then(Option::take)?;
@@ -193,5 +227,47 @@ fn text_bytes(fact: &Fact<'_>) -> usize {
             .map_or(0, |certificate| certificate.subject.len() + certificate.issuer.len()),
         Fact::Detail(fact) => fact.value.len(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use formats::zeek::Kind;
+    use observation::{FlowEstablished, FlowId, SourceId};
+
+    use super::*;
+
+    fn ordered(seconds: &[u64]) -> Vec<u64> {
+        let mut buffer = Buffer::default();
+        for (row, second) in (1..).zip(seconds) {
+            let fact = Fact::FlowEstablished(FlowEstablished { flow: FlowId(1) });
+            let (at, witness) = (Time(0) + Span::from_secs(*second), SourceId(1));
+            let observation = Observation { at, witness, order: 0, fact };
+            buffer.verdict = None;
+            buffer.put(Seen { kind: Kind::Conn, row, observation });
+        }
+        buffer.sort();
+        let taken = std::iter::from_fn(|| buffer.take());
+        taken.map(|observation| observation.at.as_millis() / 1000).collect()
+    }
+
+    #[test]
+    fn rows_that_are_a_little_out_of_order_come_in_order() {
+        assert_eq!(ordered(&[2, 1, 3, 5, 4, 4, 6, 3]), [1, 2, 3, 3, 4, 4, 5, 6]);
+    }
+
+    #[test]
+    fn rows_that_come_backwards_come_in_order() {
+        let backwards: Vec<u64> = (0..200).rev().collect();
+        assert_eq!(ordered(&backwards), (0..200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_row_that_is_far_too_late_comes_where_it_belongs_and_so_do_those_after_it() {
+        let mut rows: Vec<u64> = (10..100).collect();
+        rows.extend([1, 101, 100, 102]);
+        let mut wanted = rows.clone();
+        wanted.sort_unstable();
+        assert_eq!(ordered(&rows), wanted);
     }
 }
