@@ -17,7 +17,7 @@ CMD ["/bin/sh"]
 "#;
 
 /// `alpine` (busybox, for the brief's own command), `twlab/tools` (bash, socat, netcat, also under
-/// other names), `twlab/bare` (a shell and nothing that could telnet).
+/// other names, Redis, OpenSSL), `twlab/bare` (a shell and nothing that could telnet).
 pub(super) fn build(engine: &Engine) -> Result<()> {
     image(engine, "alpine", &[], BUSYBOX)?;
     let tools = [
@@ -28,6 +28,7 @@ pub(super) fn build(engine: &Engine) -> Result<()> {
         ("/usr/bin/socat", "opt/healthd"),
         ("/usr/bin/redis-server", "usr/bin/redis-server"),
         ("/usr/bin/redis-cli", "usr/bin/redis-cli"),
+        ("/usr/bin/openssl", "usr/bin/openssl"),
     ];
     image(engine, "twlab/tools", &tools, &format!("COPY . /\n{BUSYBOX}"))?;
     let bare = "COPY bin/busybox /bin/sh\nENV PATH=/bin\nCMD [\"/bin/sh\"]\n";

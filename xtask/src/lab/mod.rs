@@ -73,6 +73,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iptables", "/usr/sbin/iptables"),
     ("iproute2", "/usr/sbin/ip"),
     ("socat", "/usr/bin/socat"),
+    ("openssl", "/usr/bin/openssl"),
     ("redis-server", "/usr/bin/redis-server"),
     ("tcpdump", "/usr/bin/tcpdump"),
     ("bash", "/bin/bash"),

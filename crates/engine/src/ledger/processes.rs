@@ -243,14 +243,16 @@ impl Processes {
     /// its homes?
     pub(super) fn descent(&self, process: &Process, container: &Container) -> Descent {
         let (homes, first_pid) = (homes(container), container.pid());
-        let mut here = process;
+        let (mut here, mut inside) = (process, process);
         for _ in 0..DEPTH_MAX {
             if here.pid == first_pid || here.parent_pid == first_pid {
                 return Descent::Reaches;
             }
             if here.home != Home::Cgroup(0) && !homes.contains(&here.home) {
-                return Descent::Leaves;
+                let is_first = self.was_alone(inside, container);
+                return if is_first { Descent::Reaches } else { Descent::Leaves };
             }
+            inside = here;
             let parent = self.by_pid.get(&here.parent_pid).and_then(|programs| {
                 let before = programs.iter().rev().find(|parent| parent.from <= here.from);
                 before.or_else(|| programs.first())
@@ -261,6 +263,19 @@ impl Processes {
             }
         }
         Descent::Lost(here.from)
+    }
+
+    /// Whether a process was the first of a life of its container that is over, or that the runtime
+    /// has not told of yet: the first process that it names was not there then, nor was any other.
+    fn was_alone(&self, process: &Process, container: &Container) -> bool {
+        let homes = homes(container);
+        let of_pid = |pid: &u32| self.by_pid.get(pid).into_iter().flatten();
+        let is_its = |other: &&Process| homes.contains(&other.home);
+        let is_there = |other: &Process| other.from <= process.from && process.from <= other.to;
+        let first: Vec<&Process> = of_pid(&container.pid()).filter(is_its).collect();
+        let pids = homes.iter().filter_map(|home| self.by_home.get(home)).flatten();
+        let mut others = pids.filter(|pid| **pid != process.pid).flat_map(of_pid).filter(is_its);
+        !first.is_empty() && !first.into_iter().any(is_there) && !others.any(is_there)
     }
 
     pub(super) const fn evicted_count(&self) -> u64 {

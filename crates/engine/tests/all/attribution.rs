@@ -2,11 +2,13 @@
 
 use engine::{AlertUpdate, Engine, Level, Limits};
 use observation::{ContainerState, LocalSide, Network, PortId, SocketTuple, Transport};
-use observation::{Fact, SourceKind};
+use observation::{Fact, ProcessEnded, SourceKind};
 
 use crate::table::{FAR, Mask, Stdin, client, literal};
 use crate::talk::Talk;
-use crate::world::{Box_, PACKETS, RUNTIME, SOCKETS, START_MS, Told, World, at_ms, words};
+use crate::world::{
+    Box_, PACKETS, PROCESSES, RUNTIME, SOCKETS, START_MS, Told, World, at_ms, words,
+};
 
 /// An obeyed command, which is High whoever it is.
 fn obey(talk: &mut Talk) -> Talk {
@@ -35,6 +37,48 @@ fn ten_equal_runs_are_one_alert_with_ten_subjects() {
         alert.subjects.iter().map(|subject| subject.container.as_ref().unwrap().id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 10);
+}
+
+/// A workload that is started anew: its first process then, whose parent is the runtime's, and a
+/// program that somebody starts in it before, both of which talk. Gives what the verdict says of it.
+fn prior_beside_a_restart(talks: Talks) -> String {
+    let mut world = World::new();
+    let before = Box_::long_running(2, "/opt/job");
+    world.host_child(1, 900, before.created_ms + 100, "shim");
+    world.start(&before);
+    let after = Box_ { pid: before.pid + 5, cgroup: before.cgroup + 100, ..before.clone() };
+    let restarts_ms = START_MS + 20_000;
+    let (it, pid, at) = match talks {
+        Talks::FirstOfBefore => (&before, before.pid, START_MS + 1_000),
+        Talks::ExecBefore => (&before, before.pid + 3, START_MS + 1_000),
+        Talks::FirstOfAfter => (&after, after.pid, restarts_ms + 300),
+    };
+    if let Talks::ExecBefore = talks {
+        world.host_child(1, 902, START_MS + 500, "shim");
+        world.process(&before, pid, 902, START_MS + 600, &words("/opt/job"));
+    }
+    let talk = Talk::open(it, 52_000, (FAR, 4444), at);
+    world.socket(&talk, it.cgroup, pid);
+    world.talk(obey(&mut talk.clone()));
+    let ended = ProcessEnded { pid: before.pid, exit_code: Some(0) };
+    world.tell(restarts_ms, PROCESSES, Fact::ProcessEnded(ended));
+    world.host_child(1, 901, restarts_ms + 100, "shim");
+    world.process(&after, after.pid, 901, restarts_ms + 200, &words("/opt/job"));
+    world.describe(&after, restarts_ms + 5_000);
+    world.alert().evidence[0].observed.clone()
+}
+
+enum Talks {
+    FirstOfBefore,
+    ExecBefore,
+    FirstOfAfter,
+}
+
+#[test]
+fn the_first_process_of_another_life_is_no_exec() {
+    assert_eq!(prior_beside_a_restart(Talks::FirstOfBefore), "workload");
+    assert_eq!(prior_beside_a_restart(Talks::FirstOfAfter), "workload");
+    assert_eq!(prior_beside_a_restart(Talks::ExecBefore), "exec in a container");
 }
 
 #[test]
