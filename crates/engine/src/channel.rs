@@ -155,7 +155,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Whether nothing of it is to be told.
     pub(crate) fn is_faint(&self) -> bool {
-        weight(&self.findings, &self.sum) == Weight::Faint
+        weight(&self.findings, self.sum.sum_db) == Weight::Faint
     }
 }
 
@@ -266,9 +266,9 @@ impl Channel {
 }
 
 /// How much findings say together.
-pub(crate) fn weight(findings: &[Finding], sum: &Sum) -> Weight {
+pub(crate) fn weight(findings: &[Finding], sum_db: i16) -> Weight {
     let is_told = findings.iter().any(|finding| finding.worth == Worth::Telling);
-    if is_told || sum.level() > Level::Info { Weight::Full } else { Weight::Faint }
+    if is_told || Level::of(sum_db) > Level::Info { Weight::Full } else { Weight::Faint }
 }
 
 /// What the strategies say of one flow alone.

@@ -62,22 +62,7 @@ pub(crate) struct Sum {
 impl Finding {
     /// The sum of what counts of it alone, prior included.
     pub(crate) fn sum_db(&self) -> i16 {
-        let counts = |term: &Term| {
-            self.terms.iter().all(|rival| {
-                rival.family != term.family
-                    || rival.points_db.signum() != term.points_db.signum()
-                    || rival.points_db.abs() <= term.points_db.abs()
-            })
-        };
-        let mut counted = Vec::new();
-        for term in self.terms.iter().filter(|term| counts(term)) {
-            // Two equally strong terms of a family are one.
-            let kind = (term.family, term.points_db);
-            if !counted.contains(&kind) {
-                counted.push(kind);
-            }
-        }
-        counted.iter().fold(PRIOR_DB, |sum, (_, points_db)| sum.saturating_add(*points_db))
+        Strongest::default().with(&self.terms).sum_db()
     }
 
     /// The finding, unless it would be of no level on its own.
@@ -94,25 +79,47 @@ impl Finding {
     }
 }
 
-/// Leaves out what is not told by itself, unless it makes the sum of all others greater. Findings
-/// come in the order of their weight.
-pub(crate) fn joined(findings: Vec<Finding>, prior: &str) -> (Vec<Finding>, Sum) {
+/// Leaves out what is not told by itself, unless it makes the sum of all others greater, and gives
+/// that sum. Findings come in the order of their weight.
+pub(crate) fn joined(findings: Vec<Finding>) -> (Vec<Finding>, i16) {
     let (faint, mut joined): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.worth == Worth::Keeping);
-    let mut sum = Sum::of(&joined, prior);
+    let mut strongest =
+        joined.iter().fold(Strongest::default(), |all, finding| all.with(&finding.terms));
     for mut finding in faint {
         if !joined.is_empty() {
             finding.terms.retain(is_its_own);
         }
-        joined.push(finding);
-        let greater = Sum::of(&joined, prior);
-        if greater.sum_db > sum.sum_db {
-            sum = greater;
-        } else {
-            joined.pop();
+        let greater = strongest.with(&finding.terms);
+        if greater.sum_db() > strongest.sum_db() {
+            strongest = greater;
+            joined.push(finding);
         }
     }
-    (joined, sum)
+    (joined, strongest.sum_db())
+}
+
+/// The strongest terms of each family, for and against.
+#[derive(Clone, Copy, Default)]
+struct Strongest([(i16, i16); FAMILY_COUNT]);
+
+const FAMILY_COUNT: usize = Family::Health as usize + 1;
+
+impl Strongest {
+    fn with(mut self, terms: &[Term]) -> Self {
+        for term in terms {
+            if let Some((most, least)) = self.0.get_mut(term.family as usize) {
+                (*most, *least) = ((*most).max(term.points_db), (*least).min(term.points_db));
+            }
+        }
+        self
+    }
+
+    /// The prior included.
+    fn sum_db(&self) -> i16 {
+        let all = self.0.iter().flat_map(|(most, least)| [*most, *least]);
+        all.fold(PRIOR_DB, i16::saturating_add)
+    }
 }
 
 /// Whose it is and where it leads has been weighed by whoever says more: what speaks against that
@@ -238,10 +245,10 @@ mod tests {
         let timer = finding(&[term(Family::Rhythm, 9)]);
         let talk = finding(&[term(Family::Session, 8)]);
         let [timer, talk] = [timer, talk].map(|it| it.worth_keeping().unwrap());
-        let (found, sum) = joined(alloc::vec![timer.clone(), talk.clone()], "");
-        assert_eq!((found.len(), sum.sum_db), (2, PRIOR_DB + 17));
-        let (found, sum) = joined(alloc::vec![talk.clone(), talk], "");
-        assert_eq!((found.len(), sum.sum_db), (1, PRIOR_DB + 8), "one fact told twice is one");
+        let (found, sum_db) = joined(alloc::vec![timer.clone(), talk.clone()]);
+        assert_eq!((found.len(), sum_db), (2, PRIOR_DB + 17));
+        let (found, sum_db) = joined(alloc::vec![talk.clone(), talk]);
+        assert_eq!((found.len(), sum_db), (1, PRIOR_DB + 8), "one fact told twice is one");
     }
 
     #[test]
@@ -249,8 +256,8 @@ mod tests {
         let strong = finding(&[term(Family::Rhythm, 16), term(Family::Destination, -6)]);
         let faint = finding(&[term(Family::Session, 5), term(Family::Destination, 9)]);
         let faint = Finding { worth: Worth::Keeping, ..faint };
-        let (_, sum) = joined(alloc::vec![strong, faint], "");
-        assert_eq!(sum.sum_db, PRIOR_DB + 16 + 5 - 6);
+        let (_, sum_db) = joined(alloc::vec![strong, faint]);
+        assert_eq!(sum_db, PRIOR_DB + 16 + 5 - 6);
     }
 
     #[test]
@@ -260,8 +267,8 @@ mod tests {
         let faint = faint.worth_keeping().unwrap();
         let outweighed = finding(&[term(Family::Session, 9), term(Family::Destination, -5)]);
         let outweighed = outweighed.worth_keeping().unwrap();
-        let (found, sum) = joined(alloc::vec![strong, faint, outweighed], "");
-        assert_eq!((found.len(), sum.sum_db), (2, PRIOR_DB + 16 + 12 - 8));
+        let (found, sum_db) = joined(alloc::vec![strong, faint, outweighed]);
+        assert_eq!((found.len(), sum_db), (2, PRIOR_DB + 16 + 12 - 8));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::alerts::surroundings;
 use crate::channel::{Channel, ChannelKey, FailedLookup, Far, Opening, Own, Verdict, weight};
 use crate::context::{Context, Origin};
 use crate::engine::Engine;
-use crate::evidence::{Finding, joined};
+use crate::evidence::{Finding, Sum, joined};
 use crate::flows::{Flow, Handle, Keep};
 use crate::ledger::{Container, Owner, Place};
 use crate::lookups::DomainKey;
@@ -131,8 +131,8 @@ impl Engine {
         if findings.is_empty() {
             return None;
         }
-        let Verdict { findings, sum, .. } = verdict(findings, context.origin);
-        let weight = weight(&findings, &sum);
+        let (findings, sum_db) = joined(in_order(findings));
+        let weight = weight(&findings, sum_db);
         // A silence accuses only what somebody has started by hand.
         let gone = gone.filter(|_| flow.is_silent());
         let quiet_at = [flow.quiet_at, gone].into_iter().flatten().min();
@@ -140,7 +140,7 @@ impl Engine {
         let times = [flow.spoke_at, flow.odd_at, quiet];
         let at = times.into_iter().flatten().min().unwrap_or(flow.opened);
         let id = id_of(&(flow.near(), flow.opened), &key.far);
-        let (sum_db, origin) = (sum.sum_db, context.origin);
+        let origin = context.origin;
         Some(Own { sum_db, weight, origin, opening: Opening { at, id } })
     }
 
@@ -385,11 +385,16 @@ fn had_no_program(container: &Container) -> bool {
 }
 
 /// The strongest finding leads.
-pub(crate) fn verdict(mut findings: Vec<Finding>, origin: Origin) -> Verdict {
-    // Of equals the first in the registry leads.
-    findings.sort_by_key(|finding| core::cmp::Reverse(finding.sum_db()));
-    let (findings, sum) = joined(findings, origin.prior());
+pub(crate) fn verdict(findings: Vec<Finding>, origin: Origin) -> Verdict {
+    let (findings, _) = joined(in_order(findings));
+    let sum = Sum::of(&findings, origin.prior());
     Verdict { findings, origin, sum }
+}
+
+/// Of equals the first in the registry leads.
+fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_key(|finding| core::cmp::Reverse(finding.sum_db()));
+    findings
 }
 
 /// The id is a hash of who, whom and when: a replay gives the same one.

@@ -39,8 +39,9 @@ fn ten_equal_runs_are_one_alert_with_ten_subjects() {
     assert_eq!(ids.len(), 10);
 }
 
-/// A workload that is started anew: its first process then, whose parent is the runtime's, and a
-/// program that somebody starts in it before, both of which talk. Gives what the verdict says of it.
+/// A workload that is started anew, and who of it talks: its first process before or after, whose
+/// parent is the runtime's, or a program that somebody starts in it before. Gives who the verdict
+/// says it was.
 fn prior_beside_a_restart(talks: Talks) -> String {
     let mut world = World::new();
     let before = Box_::long_running(2, "/opt/job");
