@@ -149,7 +149,7 @@ static TABLE: &[Known] = &[
 ];
 
 /// The first bytes of the names: numbers are found faster than text.
-static BEGINNINGS: [u64; TABLE.len()] = {
+static BEGINNINGS: [u128; TABLE.len()] = {
     let mut beginnings = [0; TABLE.len()];
     let (mut rest, mut rows) = (beginnings.as_mut_slice(), TABLE);
     while let ([place, after @ ..], [row, rows_after @ ..]) = (rest, rows) {
@@ -159,14 +159,14 @@ static BEGINNINGS: [u64; TABLE.len()] = {
     beginnings
 };
 
-/// The first eight bytes of a name as a number, so that it orders as they do.
-const fn beginning(name: &[u8]) -> u64 {
-    let (mut number, mut rest, mut shift) = (0, name, u64::BITS);
+/// The first sixteen bytes of a name as a number, so that it orders as they do.
+const fn beginning(name: &[u8]) -> u128 {
+    let (mut number, mut rest, mut shift) = (0, name, u128::BITS);
     while let [byte, after @ ..] = rest
         && shift > 0
     {
         shift -= 8;
-        number |= (*byte as u64) << shift;
+        number |= (*byte as u128) << shift;
         rest = after;
     }
     number
