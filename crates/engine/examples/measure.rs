@@ -154,6 +154,7 @@ fn close(number: u64, start: u64, at: u64, tell: &mut impl FnMut(u64, u64, Fact<
         responder_bytes_after_close: 0,
         burst_count: 2,
         protocols: vec![Cow::Borrowed("tls")],
+        likeness: [None; 2],
         ja4: Some(Cow::Borrowed("t13d1516h2_8daaf6152771_b186095e22b6")),
         community_id: Cow::Borrowed("1:W9+p19AcWHtSl1cNtRdrbvCzBbA="),
         flaws: Flaws::default(),

@@ -125,8 +125,8 @@ mod tests {
     use std::borrow::Cow;
 
     use observation::{
-        Burst, ContainerId, Echo, Fact, FlowId, Grammar, InImage, ProcessKey, ProcessStarted,
-        Shape, Side, Span, Tail, Texture,
+        Burst, ContainerId, Echo, Fact, FlowId, Grammar, InImage, Likeness, ProcessKey,
+        ProcessStarted, Shape, Side, Span, Tail, Texture,
     };
 
     use super::*;
@@ -185,6 +185,7 @@ mod tests {
                     line_count: 1,
                     line_bytes_max: 3,
                     entropy_centibits: 200,
+                    likeness: Likeness::Binary,
                 }),
             },
             grammar: Grammar::None,

@@ -183,6 +183,34 @@ pub struct Texture {
     pub line_bytes_max: u16,
     /// Shannon entropy in hundredths of a bit per byte.
     pub entropy_centibits: u16,
+    /// What they look like, going by the first of them.
+    pub likeness: Likeness,
+}
+
+/// What bytes look like that no protocol claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Likeness {
+    /// Something to read.
+    Text,
+    /// Random ones: encrypted, or compressed, from the first byte on.
+    Random,
+    /// Anything else.
+    Binary,
+}
+
+impl Likeness {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Text, Self::Random, Self::Binary];
+
+    /// What it is called in the output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Random => "random",
+            Self::Binary => "binary",
+        }
+    }
 }
 
 /// How a burst ends.
@@ -276,6 +304,8 @@ pub struct FlowClosed<'a> {
     /// Identified protocols, outermost first; empty where no probe claims it.
     #[serde(borrow)]
     pub protocols: Vec<Name<'a>>,
+    /// What the first words of originator and responder look like, where no probe claims it.
+    pub likeness: [Option<Likeness>; 2],
     /// The TLS or QUIC client's fingerprint.
     pub ja4: Option<Cow<'a, str>>,
     /// Community id, version 1, seed 0.

@@ -27,7 +27,7 @@ pub use container::{
 pub use fact::{Fact, FactKind, Observation, ReceiptFact};
 pub use flow::{
     Burst, ConnState, Counts, Echo, Endpoint, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey,
-    FlowOpened, Grammar, LocalSide, Name, PortId, Shape, Side, Tail, Texture, Transport,
+    FlowOpened, Grammar, Likeness, LocalSide, Name, PortId, Shape, Side, Tail, Texture, Transport,
 };
 pub use health::{Gap, GapCause, PortCounters, PortTraffic, SourceKind, SourceState, SourceStatus};
 pub use identity::{IpAddress, SourceId};

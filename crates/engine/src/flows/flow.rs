@@ -271,7 +271,7 @@ impl Flow {
                 self.obeyed = false;
                 self.speech.went_on(burst.side);
             }
-            Grammar::None => {}
+            Grammar::None => self.speech.looks(&burst.shape),
         }
         let after = self.roles.conversation();
         if self.speaks() {

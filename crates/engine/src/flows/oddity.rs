@@ -1,7 +1,7 @@
 //! What is odd about a flow, going by the wire alone: a protocol that was left, a port that is
 //! another's, a TLS session that does not behave like one.
 
-use observation::{Flaws, Time, Transport};
+use observation::{Flaws, Likeness, Time, Transport};
 use serde::{Deserialize, Serialize};
 
 use super::flow::Flow;
@@ -136,8 +136,8 @@ pub(crate) enum Misfit {
     Foreign(Protocol),
     /// The protocol has ports of its own, and this is nobody's.
     Away(Protocol),
-    /// The port is well known, and what is spoken is not.
-    Unidentified,
+    /// The port is well known, and what is spoken is not; what it looks like.
+    Unidentified(Option<Likeness>),
 }
 
 /// What is odd about a TLS session.
@@ -311,7 +311,7 @@ impl Flow {
             && is_long
             && has_content
             && !self.is_excused();
-        is_unidentified.then_some(Misfit::Unidentified)
+        is_unidentified.then_some(Misfit::Unidentified(self.speech.likeness))
     }
 
     fn errand(&self) -> Option<Protocol> {

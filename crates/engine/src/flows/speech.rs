@@ -2,7 +2,8 @@
 //! the conversation stopped obeying it. What its port claims stands in its key.
 
 use observation::{
-    Certainty, Certificate, Ech, EchoSymmetry, Handshake, Side, Span, TlsHello, TlsSession,
+    Certainty, Certificate, Ech, EchoSymmetry, Handshake, Likeness, Shape, Side, Span, TlsHello,
+    TlsSession,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ pub(crate) struct Speech {
     pub agreed: Agreed,
     pub fit: PortFit,
     pub left: Option<Left>,
+    /// What its first words look like, where no protocol explained them.
+    pub likeness: Option<Likeness>,
     pub tls: Option<Tls>,
     /// Echo answers that do not repeat their requests.
     pub odd_answers: u32,
@@ -197,6 +200,13 @@ impl Speech {
     pub(super) fn left(&mut self, protocol: Option<Protocol>, by: Side) {
         let protocol = protocol.or(self.inner).or(self.outer);
         self.left.get_or_insert(Left { protocol, by, originator: 0, responder: 0 });
+    }
+
+    /// The next words look like this.
+    pub(super) fn looks(&mut self, shape: &Shape) {
+        if let Some(texture) = shape.texture {
+            self.likeness.get_or_insert(texture.likeness);
+        }
     }
 
     /// A burst after the protocol was left; a log may tell of it by that alone.

@@ -104,6 +104,7 @@ pub(crate) fn call(world: &mut World, it: &Box_, kind: &Kind, seconds: f64, dice
         responder_bytes_after_close: 0,
         burst_count: 2,
         protocols: if failed { Vec::new() } else { vec![Cow::Borrowed(kind.protocol)] },
+        likeness: [None; 2],
         ja4: None,
         community_id: Cow::Borrowed("1:AAAA"),
         flaws: Flaws::NONE,

@@ -28,6 +28,7 @@ fn record(state: ConnState) -> FlowClosed<'static> {
         responder_bytes_after_close: 0,
         burst_count: 0,
         protocols: Vec::new(),
+        likeness: [None; 2],
         ja4: None,
         community_id: Cow::Borrowed(""),
         flaws: Flaws::NONE,

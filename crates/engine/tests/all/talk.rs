@@ -234,6 +234,7 @@ impl Talk {
                 responder_bytes_after_close: 0,
                 burst_count: u32::try_from(self.bursts.len()).unwrap(),
                 protocols: self.protocols.iter().map(|name| Cow::Borrowed(*name)).collect(),
+                likeness: [None; 2],
                 ja4: None,
                 community_id: Cow::Borrowed("1:abc"),
                 flaws: self.flaws,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use observation::{
-    ConnState, Counts, Fact, Flaws, FlowClosed, LocalSide, Name, PortId, Span, Transport,
+    ConnState, Counts, Fact, Flaws, FlowClosed, Likeness, LocalSide, Name, PortId, Span, Transport,
 };
 use serde::Deserialize;
 
@@ -63,6 +63,12 @@ pub(super) struct Conn<'a> {
     /// Ours.
     #[serde(borrow)]
     pub(super) flaws: List<Text<'a>>,
+    /// Ours.
+    #[serde(borrow)]
+    pub(super) orig_likeness: Text<'a>,
+    /// Ours.
+    #[serde(borrow)]
+    pub(super) resp_likeness: Text<'a>,
 }
 
 impl Conn<'_> {
@@ -94,6 +100,7 @@ impl Conn<'_> {
             responder_bytes_after_close: self.resp_bytes_after_close.or_zero(),
             burst_count: u32::try_from(self.bursts.or_zero()).unwrap_or(u32::MAX),
             protocols: self.protocols(),
+            likeness: [&self.orig_likeness, &self.resp_likeness].map(likeness),
             ja4: self.ja4(),
             community_id: Cow::Owned(cut(&self.community_id.0, COMMUNITY_ID_BYTES_MAX).to_owned()),
             flaws: self.flaws(transport),
@@ -183,6 +190,10 @@ fn counts(packets: Count, payload: Count, ip: Count, header_bytes: u64) -> Count
     let (packets, ip_bytes) = (packets.or_zero(), ip.or_zero());
     let beyond_headers = || ip_bytes.saturating_sub(packets.saturating_mul(header_bytes));
     Counts { packets, payload_bytes: payload.0.unwrap_or_else(beyond_headers), ip_bytes }
+}
+
+fn likeness(name: &Text<'_>) -> Option<Likeness> {
+    Likeness::ALL.into_iter().find(|likeness| likeness.name() == name.0)
 }
 
 const fn header_bytes(transport: Transport) -> u64 {

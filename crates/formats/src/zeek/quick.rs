@@ -21,7 +21,7 @@ const SECONDS_MAX: u64 = u32::MAX as u64;
 const DECIMAL_COUNT: u32 = 6;
 
 /// The members of use, in the order in which Zeek writes them.
-const MEMBERS: [&[u8]; 28] = [
+const MEMBERS: [&[u8]; 30] = [
     b"\"ts\":",
     b"\"uid\":",
     b"\"id.orig_h\":",
@@ -50,6 +50,8 @@ const MEMBERS: [&[u8]; 28] = [
     b"\"bursts\":",
     b"\"resp_bytes_after_close\":",
     b"\"flaws\":",
+    b"\"orig_likeness\":",
+    b"\"resp_likeness\":",
 ];
 
 /// The row; `None` where the whole parser has to look.
@@ -141,6 +143,8 @@ impl<'a> Reader<'a> {
             25 => row.bursts = self.count()?,
             26 => row.resp_bytes_after_close = self.count()?,
             27 => row.flaws = self.nothing()?,
+            28 => row.orig_likeness = self.words()?,
+            29 => row.resp_likeness = self.words()?,
             _ => return None,
         }
         Some(())

@@ -196,6 +196,11 @@ impl Flow {
             Grammar::Unchecked | Grammar::Obeyed => Look::Glance,
         };
         let shape = sample.map_or(UNSAMPLED, |sample| sample.shape(said, look));
+        if let (Some(texture), Some(first)) =
+            (shape.texture, self.likeness.get_mut(burst.side as usize))
+        {
+            first.get_or_insert(texture.likeness);
+        }
         if burst.index >= BURST_TOLD_MAX && is_dull(grammar, shape) {
             pools.tally.bursts_untold += 1;
             self.burst.said = Said::NOTHING;

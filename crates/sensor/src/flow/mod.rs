@@ -6,6 +6,8 @@ mod echo;
 mod ending;
 mod entropy;
 mod heads;
+mod likeness;
+mod lines;
 mod opener;
 mod quota;
 mod reorder;
@@ -13,7 +15,6 @@ mod sample;
 mod stream;
 mod table;
 mod tcp;
-mod texture;
 mod voice;
 
 use alloc::borrow::Cow;
@@ -21,8 +22,8 @@ use alloc::boxed::Box;
 
 use observation::{
     Certainty, ConnState, Counts, Fact, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey,
-    FlowOpened, LocalSide, Observation, ProtocolIdentified, Side, SourceId, Span, Time, Transport,
-    Tunnelled,
+    FlowOpened, Likeness, LocalSide, Observation, ProtocolIdentified, Side, SourceId, Span, Time,
+    Transport, Tunnelled,
 };
 
 pub(crate) use announced::{Announcement, Expected};
@@ -83,6 +84,8 @@ pub(crate) struct Flow {
     flaws: Flaws,
     halves: [Half; 2],
     first_speaker: Option<Side>,
+    /// What the first words of each side look like, where no protocol explained them.
+    likeness: [Option<Likeness>; 2],
     established: Established,
     interest: Interest,
     responder_bytes_after_close: u64,
@@ -169,6 +172,7 @@ impl Flow {
             flaws: birth.flaws,
             halves: [Half::default(); 2],
             first_speaker: None,
+            likeness: [None; 2],
             established: Established::No,
             interest: Interest::Heads,
             responder_bytes_after_close: 0,
@@ -315,6 +319,7 @@ impl Flow {
             responder_bytes_after_close: self.responder_bytes_after_close,
             burst_count: self.burst.index(),
             protocols: self.protocols().map(Cow::Borrowed).collect(),
+            likeness: if self.protocols().next().is_none() { self.likeness } else { [None; 2] },
             ja4: self.recognizer.ja4().map(Cow::Borrowed),
             community_id: Cow::Owned(community::id(&self.key)),
             flaws: self.flaws,

@@ -1,10 +1,12 @@
 //! What a burst looks like, measured while it passes, so that its cutting into segments never
 //! shows.
 
-use observation::{Echo, Shape};
+use observation::{Echo, Shape, Texture};
 
 use super::ending::{PROMPT_END_BYTES_MAX, Said, tail};
-use super::texture::{Lines, entropy, texture};
+use super::entropy;
+use super::likeness::likeness;
+use super::lines::Lines;
 
 /// What is measured of a burst.
 const SAMPLE_BYTES_MAX: usize = 4096;
@@ -109,21 +111,30 @@ impl Sample {
             let end = excerpt.get(excerpt.len().saturating_sub(PROMPT_END_BYTES_MAX)..);
             (Kinds::of(excerpt), end.unwrap_or_default())
         };
+        let printable_percent = kinds.printable_percent(self.sampled, excerpt);
         let texture = match look {
             Look::Glance => None,
-            Look::Texture if self.is_long() => self.long.texture(self.sampled),
-            Look::Texture => Some(texture(
-                &Lines::of(excerpt),
-                entropy::of_few(excerpt),
-                kinds.nul_percent(self.sampled),
-            )),
+            Look::Texture => self.texture(kinds, printable_percent),
         };
-        Shape {
-            printable_percent: kinds.printable_percent(self.sampled, excerpt),
-            tail: tail(end),
-            echo: if said.is_repeated_by(excerpt) { Echo::Repeats } else { Echo::None },
-            texture,
-        }
+        let echo = if said.is_repeated_by(excerpt) { Echo::Repeats } else { Echo::None };
+        Shape { printable_percent, tail: tail(end), echo, texture }
+    }
+
+    /// Where all of it has been looked at: what a protocol explained in part has none.
+    fn texture(&self, kinds: Kinds, printable_percent: u8) -> Option<Texture> {
+        let (excerpt, long) = (self.excerpt(), &self.long);
+        let (lines, entropy_centibits) = match self.is_long() {
+            true if long.textured < self.sampled => return None,
+            true => (long.lines, entropy::of_many(&long.histogram, self.sampled)),
+            false => (Lines::of(excerpt), entropy::of_few(excerpt)),
+        };
+        Some(Texture {
+            nul_percent: kinds.nul_percent(self.sampled),
+            line_count: lines.count(),
+            line_bytes_max: lines.bytes_max(),
+            entropy_centibits,
+            likeness: likeness(excerpt, printable_percent),
+        })
     }
 }
 
@@ -155,13 +166,6 @@ impl Long {
                 }
             }
         }
-    }
-
-    /// Where all of it has been looked at: what a protocol explained in part is no texture.
-    fn texture(&self, sampled: u16) -> Option<observation::Texture> {
-        let entropy = entropy::of_many(&self.histogram, sampled);
-        let nul_percent = self.kinds.nul_percent(sampled);
-        (self.textured == sampled).then(|| texture(&self.lines, entropy, nul_percent))
     }
 
     fn end(&self) -> &[u8] {

@@ -397,6 +397,7 @@ mod tests {
             responder_bytes_after_close: 0,
             burst_count: 2,
             protocols: vec![Cow::Borrowed("tls")],
+            likeness: [None; 2],
             ja4: None,
             community_id: Cow::Borrowed("1:AAAA"),
             flaws: Flaws::NONE,

@@ -1,10 +1,10 @@
 //! Conversations, one a line: for people, or in the words of Zeek's `conn.log` in JSON, so that
-//! what reads Zeek
-//! reads this: <https://docs.zeek.org/en/master/logs/conn.html>.
+//! what reads Zeek reads this: <https://docs.zeek.org/en/master/logs/conn.html>.
 //!
 //! Beside Zeek's fields: `ja4`, `community_id`, `port` (the capture port), `bursts`,
-//! `resp_bytes_after_close` and `flaws`. Who is behind the capture port is `local_orig` and
-//! `local_resp`. `scan` reads all of it back.
+//! `resp_bytes_after_close`, `flaws`, and of what no protocol claims `orig_likeness` and
+//! `resp_likeness`: `text`, `random` or `binary`. Who is behind the capture port is `local_orig`
+//! and `local_resp`. `scan` reads all of it back.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -18,6 +18,7 @@ use crate::timestamp::readable;
 /// Appends a record for people.
 pub(crate) fn write_row(out: &mut Vec<u8>, flow: &FlowClosed<'_>) {
     let protocols: Vec<_> = flow.protocols.iter().map(|name| escaped(name)).collect();
+    let likeness: Vec<_> = flow.likeness.iter().flatten().map(|it| it.name()).collect();
     let lasted_ms = flow.end.since(flow.start).as_millis();
     // Writing to a Vec cannot fail.
     let _ = writeln!(
@@ -27,7 +28,11 @@ pub(crate) fn write_row(out: &mut Vec<u8>, flow: &FlowClosed<'_>) {
         words::transport(flow.key.transport),
         defanged_endpoint(flow.key.originator),
         defanged_endpoint(flow.key.responder),
-        if protocols.is_empty() { "-".to_owned() } else { protocols.join(",") },
+        match (protocols.as_slice(), likeness.as_slice()) {
+            ([], []) => "-".to_owned(),
+            ([], likeness) => format!("({})", likeness.join(",")),
+            (protocols, _) => protocols.join(","),
+        },
         words::conn_state(flow.state).0,
         flow.originator.payload_bytes,
         flow.responder.payload_bytes,
@@ -94,6 +99,11 @@ fn write_fields(out: &mut Vec<u8>, flow: &FlowClosed<'_>) -> std::io::Result<()>
 }
 
 fn write_extras(out: &mut Vec<u8>, flow: &FlowClosed<'_>) -> std::io::Result<()> {
+    for (likeness, side) in flow.likeness.into_iter().zip(["orig", "resp"]) {
+        if let Some(likeness) = likeness {
+            write!(out, ",\"{side}_likeness\":\"{}\"", likeness.name())?;
+        }
+    }
     if let Some(ja4) = &flow.ja4 {
         out.extend_from_slice(b",\"ja4\":\"");
         write_text(out, ja4);
@@ -213,7 +223,7 @@ mod tests {
     use std::borrow::Cow;
 
     use formats::zeek::{Reader, Writing};
-    use observation::{ConnState, Counts, Endpoint, Fact, FlowId, FlowKey, Time};
+    use observation::{ConnState, Counts, Endpoint, Fact, FlowId, FlowKey, Likeness, Time};
     use serde_json::Value;
 
     use super::*;
@@ -237,6 +247,7 @@ mod tests {
             responder_bytes_after_close: 0,
             burst_count: 1,
             protocols: Vec::new(),
+            likeness: [None; 2],
             ja4: None,
             community_id: Cow::Borrowed("1:abc="),
             flaws: Flaws::NONE,
@@ -317,6 +328,7 @@ mod tests {
         flow.responder = Counts { packets: u64::MAX, payload_bytes: 0, ip_bytes: 1 << 60 };
         flow.responder_bytes_after_close = 3;
         flow.protocols = vec![Cow::Borrowed("tls"), Cow::Borrowed("mqtt")];
+        flow.likeness = [None, Some(Likeness::Random)];
         flow.ja4 = Some(Cow::Borrowed("t13d1516h2_8daaf6152771_b186095e22b6"));
         flow.flaws = Flaws::NAMES.iter().fold(Flaws::NONE, |all, (flaw, _)| all.with(*flaw));
         assert_eq!(read_back(&flow), flow);

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use observation::{FactKind, Transport};
+use observation::{FactKind, Likeness, Transport};
 
 use super::terms::{self, Destination, Identity, NETWORK, term};
 use super::{Detect, Strategy};
@@ -115,8 +115,8 @@ fn judge(key: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<F
         Misfit::Away(protocol) => {
             (format!("{} on {place}", protocol.name()), "the protocol's own port")
         }
-        Misfit::Unidentified => (
-            format!("no known protocol on {place}, a port of {owner}"),
+        Misfit::Unidentified(likeness) => (
+            format!("no known protocol{} on {place}, a port of {owner}", looks(likeness)),
             "what the port is known for",
         ),
     };
@@ -151,7 +151,7 @@ fn strangeness(misfit: Misfit, transport: Transport, port: u16, reversed: u32) -
     let protocol = match misfit {
         Misfit::Foreign(protocol) => protocol,
         Misfit::Away(_) => return AWAY_DB,
-        Misfit::Unidentified => {
+        Misfit::Unidentified(_) => {
             let base = match (transport, port) {
                 _ if NAMES_PORTS.contains(&port) => UNKNOWN_ON_NAMES_DB,
                 (Transport::Udp, _) => UNKNOWN_DATAGRAMS_DB,
@@ -184,6 +184,16 @@ fn strangeness(misfit: Misfit, transport: Transport, port: u16, reversed: u32) -
     place_db + protocol_db
 }
 
+/// What it looks like, for whoever has to find out what it is.
+const fn looks(likeness: Option<Likeness>) -> &'static str {
+    match likeness {
+        Some(Likeness::Text) => " (text)",
+        Some(Likeness::Random) => " (random bytes)",
+        Some(Likeness::Binary) => " (binary)",
+        None => "",
+    }
+}
+
 fn techniques(misfit: Misfit) -> Vec<Cow<'static, str>> {
     let mut ids = alloc::vec![Cow::Borrowed("T1571")];
     match misfit {
@@ -193,7 +203,7 @@ fn techniques(misfit: Misfit) -> Vec<Cow<'static, str>> {
                 ids.push(Cow::Borrowed("T1572"));
             }
         }
-        Misfit::Unidentified => ids.push(Cow::Borrowed("T1071")),
+        Misfit::Unidentified(_) => ids.push(Cow::Borrowed("T1071")),
     }
     ids
 }
@@ -210,7 +220,7 @@ fn summary(misfit: Misfit, origin: Origin) -> Cow<'static, str> {
             format!("speaks {} on a port of another protocol.", protocol.name())
         }
         Misfit::Away(protocol) => format!("speaks {} on a port of nobody's.", protocol.name()),
-        Misfit::Unidentified => String::from("speaks no known protocol on a well-known port."),
+        Misfit::Unidentified(_) => String::from("speaks no known protocol on a well-known port."),
     };
     Cow::Owned(format!("{who} {what}"))
 }
@@ -223,7 +233,7 @@ fn low_if(misfit: Misfit, context: &Context<'_>) -> Vec<Cow<'static, str>> {
     if context.whose == Whose::Strangers {
         all.push(Cow::Borrowed("the far end were a neighbour"));
     }
-    if let Misfit::Foreign(_) | Misfit::Unidentified = misfit {
+    if let Misfit::Foreign(_) | Misfit::Unidentified(_) = misfit {
         all.push(Cow::Borrowed("the port's own protocol were spoken there"));
     }
     all

@@ -1,8 +1,5 @@
-//! What can be said of bytes that nobody understands: their lines and their entropy.
+//! The lines of bytes that nobody understands.
 
-use observation::Texture;
-
-pub(super) use super::entropy;
 use super::sample::before;
 
 /// The lines of a burst.
@@ -50,14 +47,15 @@ impl Lines {
             rest = after;
         }
     }
-}
 
-pub(super) fn texture(lines: &Lines, entropy_centibits: u16, nul_percent: u8) -> Texture {
-    Texture {
-        nul_percent,
-        line_count: lines.count,
-        line_bytes_max: lines.bytes_max.max(lines.bytes),
-        entropy_centibits,
+    /// How many ended.
+    pub(super) const fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// How long the longest is, ended or not.
+    pub(super) fn bytes_max(&self) -> u16 {
+        self.bytes_max.max(self.bytes)
     }
 }
 
@@ -67,7 +65,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_once_whatever_ends_them() {
-        let texture = texture(&Lines::of(b"one\r\ntwo\nthree\rfour\n\n"), 0, 0);
-        assert_eq!((texture.line_count, texture.line_bytes_max), (5, 5));
+        let lines = Lines::of(b"one\r\ntwo\nthree\rfour\n\n");
+        assert_eq!((lines.count(), lines.bytes_max()), (5, 5));
     }
 }
