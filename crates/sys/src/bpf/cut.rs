@@ -95,6 +95,18 @@ impl CgroupCut {
         }
     }
 
+    /// Goes on under another name, and makes room for a cut of the old one.
+    ///
+    /// # Errors
+    /// When it is not pinned, or something stands in the new place.
+    pub fn rename(&mut self, directory: &Path) -> Result<()> {
+        let doing = || format!("renaming a cut to {}", directory.display());
+        let Some(pinned) = &self.pinned else { return Err(Error::invalid(doing(), "not pinned")) };
+        fs::rename(pinned, directory).map_err(|error| Error::of(doing(), error))?;
+        self.pinned = Some(directory.to_owned());
+        Ok(())
+    }
+
     /// Takes hold of a cut that was pinned, by this process or an earlier one.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ use super::target::{Live, Wire};
 
 /// Where the kernel's own bpf file system belongs.
 const BPF_FOLDER: &str = "/sys/fs/bpf";
+/// Lives of a container that stay cut off when it has been started again.
+const LIFE_COUNT_MAX: u32 = 16;
 /// Interfaces of one container.
 const INTERFACE_COUNT_MAX: usize = 16;
 
@@ -101,8 +103,7 @@ pub(crate) fn apply(made: &Made) -> anyhow::Result<Vec<String>> {
             let stands = match CgroupCut::reopen(pin) {
                 Ok(cut) if cut.covers(cgroup)? => true,
                 Ok(cut) => {
-                    // What it cut is gone, and its name is wanted again.
-                    cut.undo()?;
+                    set_aside(cut, pin)?;
                     false
                 }
                 Err(_) => false,
@@ -115,6 +116,36 @@ pub(crate) fn apply(made: &Made) -> anyhow::Result<Vec<String>> {
         Made::Nothing | Made::Evidence(_) => bail!("this is no isolation"),
     }
     Ok(notes)
+}
+
+/// What it cut was started again, and its name is wanted. Sockets of a life before still send what
+/// they were given, so every life stays cut off, as far as there is room.
+fn set_aside(mut cut: CgroupCut, pin: &Path) -> anyhow::Result<()> {
+    let is_free = |place: &PathBuf| !place.exists();
+    let place = asides(pin).find(is_free).unwrap_or_else(|| aside(pin, 0));
+    release(&place)?;
+    cut.rename(&place)?;
+    Ok(())
+}
+
+/// Where the cuts of lives before are pinned.
+fn asides(pin: &Path) -> impl Iterator<Item = PathBuf> {
+    (0..LIFE_COUNT_MAX).map(|life| aside(pin, life))
+}
+
+fn aside(pin: &Path, life: u32) -> PathBuf {
+    let mut name = pin.as_os_str().to_owned();
+    name.push(format!("_life{life}"));
+    PathBuf::from(name)
+}
+
+/// Takes back the cut that is pinned there, if there is one.
+fn release(pin: &Path) -> anyhow::Result<()> {
+    match CgroupCut::reopen(pin) {
+        Ok(cut) => cut.undo().map(drop).map_err(Into::into),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether a cut holds: what its rules have dropped so far, or what of it is missing.
@@ -177,6 +208,7 @@ pub(crate) fn undo(made: &Made) -> anyhow::Result<Vec<String>> {
         Made::Cgroup { pin, .. } => match CgroupCut::reopen(pin) {
             Ok(cut) => {
                 cut.undo()?;
+                asides(pin).try_for_each(|place| release(&place))?;
                 said.push(format!("removed the program pinned at {}", pin.display()));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
