@@ -139,11 +139,14 @@ fn aside(pin: &Path, life: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Takes back the cut that is pinned there, if there is one.
-fn release(pin: &Path) -> anyhow::Result<()> {
+/// Takes back the cut that is pinned there.
+fn release(pin: &Path) -> anyhow::Result<Removal> {
     match CgroupCut::reopen(pin) {
-        Ok(cut) => cut.undo().map(drop).map_err(Into::into),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(cut) => {
+            cut.undo()?;
+            Ok(Removal::Removed)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Removal::WasAbsent),
         Err(error) => Err(error.into()),
     }
 }
@@ -205,17 +208,13 @@ pub(crate) fn undo(made: &Made) -> anyhow::Result<Vec<String>> {
                 }
             }
         }
-        Made::Cgroup { pin, .. } => match CgroupCut::reopen(pin) {
-            Ok(cut) => {
-                cut.undo()?;
-                asides(pin).try_for_each(|place| release(&place))?;
-                said.push(format!("removed the program pinned at {}", pin.display()));
+        Made::Cgroup { pin, .. } => {
+            let removal = release(pin)?;
+            for place in asides(pin) {
+                release(&place)?;
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                said.push("its program was gone already".to_owned());
-            }
-            Err(error) => return Err(error.into()),
-        },
+            said.push(removed(removal, &format!("the program pinned at {}", pin.display())));
+        }
         Made::Nothing | Made::Evidence(_) => bail!("there is nothing to undo"),
     }
     Ok(said)
