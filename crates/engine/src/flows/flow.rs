@@ -12,6 +12,7 @@ use observation::{
 use serde::{Deserialize, Serialize};
 
 use super::oddity::Oddity;
+use super::places::Keep;
 use super::protocols::Protocols;
 use super::pulses::Pulses;
 use super::speech::{Speech, stack_of};
@@ -38,18 +39,6 @@ const EXCERPT_BYTES_MAX: usize = 256;
 const LEGIBLE_PERCENT_MIN: u8 = 70;
 /// A community id is this long at most; what a log says beyond it is not one.
 const COMMUNITY_ID_BYTES_MAX: usize = 64;
-
-/// What a channel has made of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Keep {
-    /// No channel has it.
-    Loose,
-    /// A channel holds it.
-    Held,
-    /// A channel has counted it and had no room to hold it; faint, when it said little by itself.
-    Counted,
-    CountedFaint,
-}
 
 /// How a flow was silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

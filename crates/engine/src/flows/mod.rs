@@ -22,12 +22,13 @@ use alloc::vec::Vec;
 use observation::{Burst, Endpoint, FlowClosed, FlowId, FlowOpened, Time, Transport};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use flow::{Flow, Keep, Silence};
+pub(crate) use flow::{Flow, Silence};
 pub(crate) use freight::Reached;
 pub(crate) use index::Seed;
 pub(crate) use oddity::{
     Answer, Content, Departure, Lasting, Misfit, Nameless, OddEchoes, OddOffer, Seat, TlsOddity,
 };
+pub(crate) use places::Keep;
 pub(crate) use protocols::Protocols;
 pub(crate) use pulses::Pulse;
 pub(crate) use records::was_accepted;

@@ -7,10 +7,23 @@ use core::net::IpAddr;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use observation::PortId;
+use serde::{Deserialize, Serialize};
 
+use super::NONE;
 use super::index::Seed;
-use super::{Keep, NONE};
 use crate::ledger::{Place, Thing};
+
+/// What a channel has made of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Keep {
+    /// No channel has it.
+    Loose,
+    /// A channel holds it.
+    Held,
+    /// A channel has counted it and had no room to hold it; faint, when it said little by itself.
+    Counted,
+    CountedFaint,
+}
 
 /// The flows of one place in the order in which they came: those that a channel holds, and others.
 #[derive(Clone, Copy, Debug)]
