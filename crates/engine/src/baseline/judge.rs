@@ -127,7 +127,7 @@ impl Engine {
             return None;
         }
         let (place, at, protocols) = self.conversation(key, transport, far)?;
-        let hosts = self.hosts(place, far, at, NAME_COUNT_MAX).into_iter();
+        let hosts = self.hosts(place, far, at).into_iter();
         let ends = (transport, far.port);
         let all: Vec<_> = hosts.map(|host| self.destination(host, ends, protocols)).collect();
         let (approval, approved) =
@@ -155,8 +155,8 @@ impl Engine {
     }
 
     /// The names that led to a far end, the latest first; else the neighbour's, else its address.
-    fn hosts(&self, place: Place, far: Endpoint, at: Time, count_max: usize) -> Vec<Host> {
-        let asked = self.ledger.names_to(place, &far.address, at).take(count_max);
+    fn hosts(&self, place: Place, far: Endpoint, at: Time) -> Vec<Host> {
+        let asked = self.ledger.names_to(place, &far.address, at).take(NAME_COUNT_MAX);
         let mut hosts: Vec<_> = asked.map(|asked| Host::Name(bounded(&asked.name))).collect();
         if hosts.is_empty() {
             hosts.push(self.unasked_host(far, at));

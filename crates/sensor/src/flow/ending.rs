@@ -13,7 +13,7 @@ const ESCAPE: u8 = 0x1b;
 
 /// What a burst said, for comparison with what comes back: its first byte, its length and its hash,
 /// with every line end taken for one and NULs left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
     hash: u32,
     len: u16,
@@ -26,7 +26,7 @@ impl Said {
 
     /// What the other side may echo.
     pub(super) fn of(bytes: &[u8]) -> Self {
-        Self::upto(bytes, ECHO_BYTES_MAX).unwrap_or_default()
+        Self::upto(bytes, ECHO_BYTES_MAX).unwrap_or(Self::NOTHING)
     }
 
     pub(super) fn is_repeated_by(self, bytes: &[u8]) -> bool {

@@ -19,6 +19,7 @@ mod voice;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use observation::{
     Certainty, ConnState, Counts, Fact, Flaws, FlowClosed, FlowEstablished, FlowId, FlowKey,
@@ -307,6 +308,7 @@ impl Flow {
             self.flaws = self.flaws.with(Flaws::ONE_SIDED);
         }
         pools.tally.flows_closed += 1;
+        let protocols: Vec<_> = self.protocols().map(Cow::Borrowed).collect();
         let closed = FlowClosed {
             flow: self.id,
             key: self.key,
@@ -318,8 +320,8 @@ impl Flow {
             responder: self.half(Side::Responder).counts,
             responder_bytes_after_close: self.responder_bytes_after_close,
             burst_count: self.burst.index(),
-            protocols: self.protocols().map(Cow::Borrowed).collect(),
-            likeness: if self.protocols().next().is_none() { self.likeness } else { [None; 2] },
+            likeness: if protocols.is_empty() { self.likeness } else { [None; 2] },
+            protocols,
             ja4: self.recognizer.ja4().map(Cow::Borrowed),
             community_id: Cow::Owned(community::id(&self.key)),
             flaws: self.flaws,

@@ -48,7 +48,7 @@ struct Long {
 }
 
 /// What kinds of bytes there are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Kinds {
     graphic: u16,
     nuls: u16,
@@ -123,10 +123,12 @@ impl Sample {
     /// Where all of it has been looked at: what a protocol explained in part has none.
     fn texture(&self, kinds: Kinds, printable_percent: u8) -> Option<Texture> {
         let (excerpt, long) = (self.excerpt(), &self.long);
-        let (lines, entropy_centibits) = match self.is_long() {
-            true if long.textured < self.sampled => return None,
-            true => (long.lines, entropy::of_many(&long.histogram, self.sampled)),
-            false => (Lines::of(excerpt), entropy::of_few(excerpt)),
+        let (lines, entropy_centibits) = if !self.is_long() {
+            (Lines::of(excerpt), entropy::of_few(excerpt))
+        } else if long.textured == self.sampled {
+            (long.lines, entropy::of_many(&long.histogram, self.sampled))
+        } else {
+            return None;
         };
         Some(Texture {
             nul_percent: kinds.nul_percent(self.sampled),

@@ -9,7 +9,7 @@ use super::client_hello::Fields;
 
 use super::follow::{Both, Context, Follow, Follower, Step};
 use super::registry::{FirstBytes, Protocol, Transports};
-use super::words::{Fit, literal};
+use super::words::{Fit, is_readable, literal};
 use super::{Heads, Verdict};
 
 pub(super) static PROTOCOL: Protocol = Protocol {
@@ -238,7 +238,7 @@ impl Ciphertext {
         loop {
             let missing = (PRINTABLE_RUN_MAX + 1).saturating_sub(self.printable_run) as usize;
             let next = rest.get(..missing).unwrap_or(rest);
-            match next.iter().rposition(|byte| !is_printable(*byte)) {
+            match next.iter().rposition(|byte| !is_readable(*byte)) {
                 Some(place) => {
                     self.printable_run = 0;
                     rest = rest.get(place + 1..).unwrap_or_default();
@@ -251,10 +251,6 @@ impl Ciphertext {
             }
         }
     }
-}
-
-const fn is_printable(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n')
 }
 
 const BANNER: &[u8] = b"SSH-";

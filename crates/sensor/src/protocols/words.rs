@@ -244,6 +244,11 @@ pub(super) fn hexadecimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
+/// Printable ASCII, a tab or a line's end.
+pub(super) const fn is_readable(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')
+}
+
 /// Whether every byte is printable ASCII, a tab, or the beginning of UTF-8 beyond ASCII.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))

@@ -4,7 +4,7 @@
 use super::Part;
 use crate::protocols::frames::{Frame, chain};
 use crate::protocols::registry::{FirstBytes, Protocol, Transports};
-use crate::protocols::words::Fit;
+use crate::protocols::words::{Fit, is_readable};
 use crate::protocols::{Heads, Verdict};
 
 pub(in crate::protocols) static PROTOCOL: Protocol = Protocol {
@@ -49,10 +49,6 @@ fn record(head: &[u8]) -> Frame {
             (length > 0 && is_one && !is_text).then_some(length + 5).into()
         }
     }
-}
-
-const fn is_readable(byte: u8) -> bool {
-    matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')
 }
 
 /// TLS 1.3 says 3.3 for itself.
