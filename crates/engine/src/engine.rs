@@ -12,9 +12,9 @@ use crate::alert::{AlertUpdate, Maturity};
 use crate::alerts::{Alerts, Channels, Following, surroundings};
 use crate::baseline::Baselines;
 use crate::channel::{Channel, ChannelKey, Far};
+use crate::dirty::Dirty;
 use crate::flows::{self, Flows, Handle, Keep, Seed};
 use crate::health::{Destinations, Health};
-use crate::judge::Dirty;
 use crate::lasting::Lengths;
 use crate::ledger::{
     ADDRESS_COUNT_MAX, Asked, ByHand, LATE_MS_MAX, Ledger, Outcome, Owner, STAMP_MS_MAX, Touched,
@@ -93,6 +93,8 @@ pub struct Engine {
     pub(crate) baselines: Baselines,
     /// Accepted flows that will be looked at once they have been silent for long.
     silent: Timers,
+    /// Flows that have to be judged soon, where only the end counts.
+    pub(crate) gathered: Dirty,
     pub(crate) channel_evicted_count: u64,
     observation_count: u64,
 }
@@ -121,6 +123,7 @@ impl Engine {
             surveys: Surveys::new(&limits),
             baselines: Baselines::new(&limits),
             silent: Timers::default(),
+            gathered: Dirty::default(),
             channel_evicted_count: 0,
             observation_count: 0,
         }
@@ -141,7 +144,7 @@ impl Engine {
         self.clock = self.clock.max(observation.at);
         let mut dirty = Dirty::default();
         self.take(observation, &mut dirty);
-        self.settle(dirty, out);
+        self.settle_in_time(dirty, out);
         self.look_at_ripe(out);
     }
 
@@ -153,6 +156,8 @@ impl Engine {
 
     /// The input has ended: everything is told as it is now.
     pub fn finish(&mut self, out: &mut impl FnMut(AlertUpdate)) {
+        let gathered = core::mem::take(&mut self.gathered);
+        self.settle(gathered, out);
         self.look_at_all_domains(out);
         self.look_at_all(out);
         self.look_at_all_surveys(out);
@@ -162,6 +167,7 @@ impl Engine {
     fn run_timers(&mut self, to: Time, out: &mut impl FnMut(AlertUpdate)) {
         loop {
             let next = self.silent.next().min(self.alerts.next_due()).min(self.flows.next_fading());
+            let next = next.min(self.gathered.due());
             if next > to || next == Time::NEVER {
                 return;
             }
@@ -173,7 +179,7 @@ impl Engine {
                     self.dirty(handle, &mut dirty);
                 }
             }
-            self.settle(dirty, out);
+            self.settle_in_time(dirty, out);
             self.alerts.tell(self.clock, &surroundings!(self), out);
             self.fade(out);
         }
@@ -384,8 +390,7 @@ impl Engine {
         for handle in self.channels_of(Owner::Container(id)).flat_map(Channel::handles) {
             self.dirty(handle, dirty);
         }
-        dirty.known_better = Some(id);
-        dirty.not_run = Some(id);
+        dirty.containers.push(id);
     }
 
     /// A program of this container is known now. Flows without words matter if somebody started it

@@ -4,68 +4,55 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use observation::{ContainerId, Endpoint, FlowId, Time};
+use observation::{ContainerId, Endpoint, Time};
 use sha2::{Digest as _, Sha256};
 
 use crate::alert::{AlertId, AlertUpdate};
 use crate::alerts::surroundings;
 use crate::channel::{Channel, ChannelKey, FailedLookup, Far, Opening, Own, Verdict, weight};
 use crate::context::{Context, Origin};
+use crate::dirty::Dirty;
 use crate::engine::Engine;
 use crate::evidence::{Finding, Sum, joined};
 use crate::flows::{Flow, Handle, Keep};
-use crate::ledger::{Container, Owner, Place};
-use crate::lookups::DomainKey;
+use crate::ledger::{Container, Owner};
 use crate::session::Session;
 use crate::strategies::{judge as judge_by_all, judge_listed as listed_findings};
-
-/// What has to be judged anew: flows by time, and a container that may not have run at all.
-#[derive(Debug, Default)]
-pub(crate) struct Dirty {
-    flows: BTreeSet<(Time, FlowId, Handle)>,
-    pub domains: Vec<DomainKey>,
-    /// Places that have tried many far ends.
-    pub surveys: Vec<Place>,
-    /// A container that is known better.
-    pub known_better: Option<ContainerId>,
-    pub not_run: Option<ContainerId>,
-}
-
-impl Dirty {
-    fn is_empty(&self) -> bool {
-        self.flows.is_empty()
-            && self.not_run.is_none()
-            && self.domains.is_empty()
-            && self.surveys.is_empty()
-            && self.known_better.is_none()
-    }
-
-    pub(crate) fn insert(&mut self, flow: (Time, FlowId, Handle)) {
-        self.flows.insert(flow);
-    }
-}
 
 /// Channels that have to be judged.
 pub(crate) type Keys = BTreeSet<ChannelKey>;
 
 impl Engine {
+    /// Judges at once where somebody looks on; else what was said in flows is gathered first.
+    pub(crate) fn settle_in_time(&mut self, mut dirty: Dirty, out: &mut impl FnMut(AlertUpdate)) {
+        if !self.alerts.are_followed_live() {
+            self.gathered.gather(&mut dirty, self.clock);
+        }
+        self.settle(dirty, out);
+        if self.gathered.due() <= self.clock {
+            let gathered = core::mem::take(&mut self.gathered);
+            self.settle(gathered, out);
+        }
+    }
+
     /// Resolves, judges and tells.
     pub(crate) fn settle(&mut self, dirty: Dirty, out: &mut impl FnMut(AlertUpdate)) {
         if dirty.is_empty() {
             return;
         }
+        let dirty = dirty.in_order();
         let mut keys = Keys::new();
         for (_, _, handle) in dirty.flows {
             self.resolve(handle, &mut keys);
         }
         dirty.domains.into_iter().for_each(|key| self.look_at_domain(key, &mut keys));
         dirty.surveys.into_iter().for_each(|place| self.look_at_survey(place, &mut keys));
-        if let Some(id) = dirty.known_better {
+        for id in dirty.containers {
             self.look_at_domains_of(id, &mut keys);
             let things = self.ledger.things_of(id);
             self.look_at_surveys_of(&things, &mut keys);
+            self.look_whether_run(id, &mut keys);
         }
-        dirty.not_run.into_iter().for_each(|id| self.look_whether_run(id, &mut keys));
         self.judge_all(keys, out);
     }
 

@@ -18,6 +18,7 @@ mod channel;
 mod clients;
 mod cloud;
 mod context;
+mod dirty;
 mod engine;
 mod evidence;
 mod faint;

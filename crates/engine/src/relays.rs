@@ -11,10 +11,10 @@ use alloc::collections::VecDeque;
 use observation::{Burst, Endpoint, PortId, Span, Time, Transport};
 use serde::{Deserialize, Serialize};
 
+use crate::dirty::Dirty;
 use crate::engine::Engine;
 use crate::fair::Fair;
 use crate::flows::{Flow, Handle};
-use crate::judge::Dirty;
 use crate::ledger::{Place, near_side};
 use crate::limits::Limits;
 

@@ -160,6 +160,10 @@ impl Alerts {
         self.following = following;
     }
 
+    pub(crate) fn are_followed_live(&self) -> bool {
+        self.following == Following::Live
+    }
+
     pub(crate) const fn opened_count(&self) -> u64 {
         self.opened_count
     }

@@ -121,7 +121,7 @@ impl Surroundings<'_> {
         let flows =
             self.channels.get(key).into_iter().flat_map(|channel| channel.flows(self.flows));
         let last = flows.map(|flow| flow.last).max();
-        let called = || self.calls(key).map(|calls| calls.last_ended);
+        let called = || self.calls(key).map(|calls| calls.last_ended());
         let asked = || self.channels.get(key)?.looked_up.map(|looked_up| looked_up.last);
         last.or_else(called).or_else(asked).unwrap_or_else(|| self.began(key))
     }
@@ -134,7 +134,7 @@ impl Surroundings<'_> {
                 let of_owner = self.callers.of_owner(key.owner);
                 let at_port =
                     of_owner.filter(|(of, _)| (of.transport, of.far.port) == (transport, port));
-                let by_timer = at_port.filter(|(_, calls)| calls.timer.is_some());
+                let by_timer = at_port.filter(|(_, calls)| calls.timer().is_some());
                 let first = by_timer.min_by_key(|(of, calls)| (calls.first.opened, **of));
                 return first.map(|(_, calls)| calls);
             }
@@ -191,7 +191,7 @@ impl Surroundings<'_> {
                 .and_then(|container| self.ledger.started_by(container))
                 .map(crate::ledger::Client::view),
             flows: alloc::vec![self.flows.view_of_call(first)],
-            flow_count: calls.count.saturating_add(calls.failed_count),
+            flow_count: calls.count().saturating_add(calls.failed_count()),
         }
     }
 
@@ -223,7 +223,7 @@ impl Surroundings<'_> {
         if let (Some(flow), Some(endpoint)) = (self.first_flow(key), endpoint) {
             self.names((flow.place(), flow.opened), endpoint, &mut names);
         } else if let (Some(calls), Some(endpoint)) = (self.calls(key), endpoint) {
-            self.names((calls.first.place(), calls.last_opened), endpoint, &mut names);
+            self.names((calls.first.place(), calls.last_opened()), endpoint, &mut names);
         }
         let is_caller = matches!(key.far, Far::Caller(..) | Far::Callers(..));
         let role = if is_caller { PeerRole::Caller } else { PeerRole::Called };

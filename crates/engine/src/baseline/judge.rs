@@ -151,7 +151,7 @@ impl Engine {
         let calls = manners.into_iter().find_map(|manner| {
             self.profiles.get(&ProfileKey { owner: key.owner, transport, far, manner })
         })?;
-        Some((calls.first.place(), calls.last_opened, calls.first.protocols))
+        Some((calls.first.place(), calls.last_opened(), calls.first.protocols))
     }
 
     /// The names that led to a far end, the latest first; else the neighbour's, else its address.

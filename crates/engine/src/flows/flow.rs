@@ -49,6 +49,11 @@ pub(crate) enum Silence {
     Closed,
 }
 
+/// Never accepted: refused, or nobody answered.
+pub(crate) const fn has_failed(closed: Option<ConnState>) -> bool {
+    matches!(closed, Some(ConnState::Rej | ConnState::S0 | ConnState::RstOS0))
+}
+
 /// One flow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Flow {
@@ -205,7 +210,7 @@ impl Flow {
 
     /// Never accepted: refused, or nobody answered.
     pub(crate) const fn has_failed(&self) -> bool {
-        matches!(self.closed, Some(ConnState::Rej | ConnState::S0 | ConnState::RstOS0))
+        has_failed(self.closed)
     }
 
     /// Whether its words may accuse somebody.

@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 use observation::{Burst, Endpoint, FlowClosed, FlowId, FlowOpened, Time, Transport};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use flow::{Flow, Silence};
+pub(crate) use flow::{Flow, Silence, has_failed};
 pub(crate) use freight::Reached;
 pub(crate) use index::Seed;
 pub(crate) use oddity::{

@@ -30,10 +30,6 @@ impl Protocols {
         self.numbers.into_iter().take(usize::from(self.count))
     }
 
-    pub(crate) const fn is_empty(self) -> bool {
-        self.count == 0
-    }
-
     pub(super) fn add_all(&mut self, others: Self) {
         others.numbers().for_each(|number| self.add(number));
     }

@@ -30,7 +30,7 @@ impl Flows {
             local: call.near(),
             remote: call.far(),
             transport: call.key.transport,
-            community_id: call.community_id.clone(),
+            community_id: call.community_id.as_ref().into(),
             start: call.opened,
             end: call.ended,
             sent_bytes: call.sent_bytes,

@@ -4,9 +4,10 @@ use observation::{Endpoint, Fact, Observation, Time};
 
 use super::{Indicators, Listed};
 use crate::channel::{ChannelKey, Far, Listing, LookedUp};
+use crate::dirty::Dirty;
 use crate::engine::Engine;
 use crate::flows::Handle;
-use crate::judge::{Dirty, Keys};
+use crate::judge::Keys;
 use crate::ledger::{Asked, Owner, Place};
 use crate::lookups::Lookup;
 

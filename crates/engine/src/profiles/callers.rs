@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use observation::{Time, Transport};
 
 use super::judge::{CALL_COUNT_MIN, TELLING_DB_MIN};
-use super::{Calls, ProfileKey, Timer};
+use super::{Calls, ProfileKey, Timer, Together};
 use crate::channel::{ChannelKey, Far, Opening, Verdict};
 use crate::context::Context;
 use crate::engine::Engine;
@@ -68,11 +68,9 @@ impl Engine {
 
     fn look_at_caller(&mut self, key: &ProfileKey, keys: &mut Keys) {
         let Some(calls) = self.callers.get_mut(key) else { return };
-        let has_enough = calls.count >= CALL_COUNT_MIN;
-        let timer = if has_enough { calls.rhythm.timer(TELLING_DB_MIN) } else { None };
-        let had = calls.timer.take().is_some();
-        calls.timer = timer;
-        if had || timer.is_some() {
+        let has_enough = calls.count() >= CALL_COUNT_MIN;
+        let timer = if has_enough { calls.own_timer(TELLING_DB_MIN) } else { None };
+        if calls.explain(timer, Together::Alone) {
             let far = Far::Callers(key.transport, key.far.port);
             keys.insert(ChannelKey { owner: key.owner, far });
         }
@@ -93,14 +91,14 @@ impl Engine {
         let Far::Callers(_, port) = key.far else { return None };
         let all = self.callers_at(key);
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let caller_count = count(all.iter().filter(|(_, calls)| calls.count > 1).count());
-        let by_timer = || all.iter().filter(|(_, calls)| calls.timer.is_some());
-        let timers = by_timer().filter_map(|(_, calls)| calls.timer);
+        let caller_count = count(all.iter().filter(|(_, calls)| calls.count() > 1).count());
+        let by_timer = || all.iter().filter(|(_, calls)| calls.timer().is_some());
+        let timers = by_timer().filter_map(|(_, calls)| calls.timer());
         let timer = timers.max_by_key(|timer| (timer.evidence_db, timer.period_ms))?;
         let (_, first) = by_timer().min_by_key(|(of, calls)| (calls.first.opened, **of))?;
         let is_neighbour =
             |of: &ProfileKey, at: Time| self.ledger.aliases_at(of.far.address, at).is_some();
-        let neighbours = by_timer().filter(|(of, calls)| is_neighbour(of, calls.last_opened));
+        let neighbours = by_timer().filter(|(of, calls)| is_neighbour(of, calls.last_opened()));
         let usual = |bits: fn(&Calls) -> f64| {
             let each = by_timer().map(|(_, calls)| bits(calls));
             each.sum::<f64>() / by_timer().count().max(1) as f64
@@ -113,8 +111,8 @@ impl Engine {
             timer_count: count(by_timer().count()),
             neighbour_count: count(neighbours.count()),
             timer,
-            asked_bits: usual(|calls| calls.received.mean_bits()),
-            answered_bits: usual(|calls| calls.sent.mean_bits()),
+            asked_bits: usual(Calls::received_bits),
+            answered_bits: usual(Calls::sent_bits),
             protocol: protocols.min(),
         };
         let context = Context::of_accepted_call(&self.ledger, &first.first, key.owner);

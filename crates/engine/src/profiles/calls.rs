@@ -1,12 +1,13 @@
 //! What one subject's calls to one far end have in common.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use observation::{ConnState, Endpoint, FlowId, FlowKey, LocalSide, Side, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use super::rhythm::{Rhythm, Timer, Took};
-use crate::flows::{Flow, Protocols, Pulse};
+use crate::flows::{Flow, Protocols, Pulse, has_failed};
 use crate::ledger::{Place, near_side};
 
 /// One call, as far as an alert shows it.
@@ -21,7 +22,7 @@ pub(crate) struct Call {
     pub received_bytes: u64,
     pub state: Option<ConnState>,
     pub protocols: Protocols,
-    pub community_id: String,
+    pub community_id: Box<str>,
 }
 
 impl Call {
@@ -36,13 +37,17 @@ impl Call {
             received_bytes: flow.far_bytes,
             state: flow.closed,
             protocols: flow.protocols,
-            community_id: flow.community_id.clone(),
+            community_id: flow.community_id.as_str().into(),
         }
     }
 
     /// Calls in the order of time.
     const fn order(&self) -> (Time, FlowId) {
         (self.opened, self.flow)
+    }
+
+    const fn has_failed(&self) -> bool {
+        has_failed(self.state)
     }
 
     pub(crate) const fn place(&self) -> Place {
@@ -95,28 +100,39 @@ fn log2_parts(value: u64) -> u64 {
     u64::from(whole) * 256 + (rest & 255)
 }
 
-/// All calls of one subject to one far end.
+/// All calls of one subject to one far end. Mostly it is one: that takes little room.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Calls {
-    /// Calls that were accepted.
-    pub count: u32,
-    /// Calls that were refused or not answered.
-    pub failed_count: u32,
     /// The first of all, for whoever wants to see one.
     pub first: Call,
-    pub last_opened: Time,
-    pub last_ended: Time,
-    pub rhythm: Rhythm,
-    pub sent: Sizes,
-    pub received: Sizes,
+    /// Whether the first was taken in as a call, and not for what was said in it.
+    taken: Taken,
+    /// From the second call on.
+    series: Option<Box<Series>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Taken {
+    No,
+    Yes,
+}
+
+/// What many calls have in common.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Series {
+    count: u32,
+    failed_count: u32,
     /// The hours of the day (UTC) in which it was active, a bit each.
     hours: u32,
-    /// Calls of which a protocol is known.
-    pub identified_count: u32,
+    last_opened: Time,
+    last_ended: Time,
+    rhythm: Rhythm,
+    sent: Sizes,
+    received: Sizes,
     /// What explained the calls when they were looked at last.
-    pub timer: Option<Timer>,
+    timer: Option<Timer>,
     /// With whose calls they were looked at.
-    pub together: Together,
+    together: Together,
 }
 
 /// Whose calls make a rhythm together.
@@ -147,70 +163,167 @@ const FAILED_COUNT_MIN: u32 = 10;
 
 impl Calls {
     pub(crate) fn new(flow: &Flow, id: FlowId) -> Self {
-        Self {
-            count: 0,
-            failed_count: 0,
-            first: Call::of(flow, id),
-            last_opened: flow.opened,
-            last_ended: flow.last,
-            rhythm: Rhythm::default(),
-            sent: Sizes::default(),
-            received: Sizes::default(),
-            hours: 0,
-            identified_count: 0,
-            timer: None,
-            together: Together::Alone,
-        }
-    }
-
-    /// Takes one more call inside a connection in.
-    pub(crate) fn take_pulse(&mut self, flow: &Flow, id: FlowId, pulse: Pulse) -> Ripe {
-        if (flow.opened, id) < self.first.order() {
-            self.first = Call::of(flow, id);
-        }
-        self.last_ended = self.last_ended.max(flow.last);
-        self.accept(flow, pulse.at, (pulse.sent_bytes, pulse.received_bytes))
+        Self { first: Call::of(flow, id), taken: Taken::No, series: None }
     }
 
     /// Takes one more call in.
     pub(crate) fn take(&mut self, flow: &Flow, id: FlowId) -> Ripe {
+        if self.series.is_none() && self.taken == Taken::No {
+            self.taken = Taken::Yes;
+            return if LOOKS.contains(&self.count()) { Ripe::Yes } else { Ripe::No };
+        }
+        let series = self.series();
+        let ripe = series.take(&Call::of(flow, id));
+        self.lead(flow, id);
+        ripe
+    }
+
+    /// Takes one more call inside a connection in.
+    pub(crate) fn take_pulse(&mut self, flow: &Flow, id: FlowId, pulse: Pulse) -> Ripe {
+        let series = self.series();
+        series.last_ended = series.last_ended.max(flow.last);
+        let ripe = series.accept(pulse.at, (pulse.sent_bytes, pulse.received_bytes));
+        self.lead(flow, id);
+        ripe
+    }
+
+    /// The earliest call leads.
+    fn lead(&mut self, flow: &Flow, id: FlowId) {
         if (flow.opened, id) < self.first.order() {
             self.first = Call::of(flow, id);
         }
-        self.last_ended = self.last_ended.max(flow.last);
-        if flow.has_failed() {
-            self.last_opened = self.last_opened.max(flow.opened);
+    }
+
+    /// What many calls have in common, also where there was one so far.
+    fn series(&mut self) -> &mut Series {
+        let first = (self.taken == Taken::Yes).then_some(&self.first);
+        self.series.get_or_insert_with(|| {
+            let mut series = Box::<Series>::default();
+            if let Some(first) = first {
+                series.take(first);
+            }
+            series
+        })
+    }
+
+    /// Calls that were accepted.
+    pub(crate) fn count(&self) -> u32 {
+        match &self.series {
+            Some(series) => series.count,
+            None => u32::from(self.taken == Taken::Yes && !self.first.has_failed()),
+        }
+    }
+
+    /// Calls that were refused or not answered.
+    pub(crate) fn failed_count(&self) -> u32 {
+        match &self.series {
+            Some(series) => series.failed_count,
+            None => u32::from(self.taken == Taken::Yes && self.first.has_failed()),
+        }
+    }
+
+    pub(crate) fn last_opened(&self) -> Time {
+        self.series.as_ref().map_or(self.first.opened, |series| series.last_opened)
+    }
+
+    pub(crate) fn last_ended(&self) -> Time {
+        self.series.as_ref().map_or(self.first.ended, |series| series.last_ended)
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        self.last_opened().since(self.first.opened)
+    }
+
+    /// When the latest calls began, in order.
+    pub(crate) fn starts(&self) -> &[Time] {
+        match &self.series {
+            Some(series) => series.rhythm.starts(),
+            None if self.count() > 0 => core::slice::from_ref(&self.first.opened),
+            None => &[],
+        }
+    }
+
+    /// A timer of its own that explains the calls so far, with so much evidence.
+    pub(crate) fn own_timer(&self, least_db: i32) -> Option<Timer> {
+        self.series.as_ref()?.rhythm.timer(least_db)
+    }
+
+    /// The usual size of what was sent, in bits of its logarithm.
+    pub(crate) fn sent_bits(&self) -> f64 {
+        match &self.series {
+            Some(series) => series.sent.mean_bits(),
+            None => self.size_of_one(self.first.sent_bytes),
+        }
+    }
+
+    /// The same of what was received.
+    pub(crate) fn received_bits(&self) -> f64 {
+        match &self.series {
+            Some(series) => series.received.mean_bits(),
+            None => self.size_of_one(self.first.received_bytes),
+        }
+    }
+
+    fn size_of_one(&self, bytes: u64) -> f64 {
+        let mut sizes = Sizes::default();
+        (0..self.count()).for_each(|_| sizes.add(bytes));
+        sizes.mean_bits()
+    }
+
+    /// In how many different hours of the day it was active.
+    pub(crate) fn hour_count(&self) -> u32 {
+        self.series.as_ref().map_or(1, |series| series.hours.count_ones())
+    }
+
+    /// What explained the calls when they were looked at last.
+    pub(crate) fn timer(&self) -> Option<Timer> {
+        self.series.as_ref()?.timer
+    }
+
+    /// With whose calls they were looked at.
+    pub(crate) fn together(&self) -> &Together {
+        self.series.as_ref().map_or(&Together::Alone, |series| &series.together)
+    }
+
+    /// They were looked at. True where that is told of, or was before.
+    pub(crate) fn explain(&mut self, timer: Option<Timer>, together: Together) -> bool {
+        let is_news = timer.is_some() || together != Together::Alone;
+        if !is_news && self.series.is_none() {
+            return false;
+        }
+        let series = self.series();
+        let had = core::mem::replace(&mut series.timer, timer).is_some();
+        series.together = together;
+        had || timer.is_some()
+    }
+
+    /// Hardly any call is accepted, and yet it calls on.
+    pub(crate) fn mostly_fails(&self) -> bool {
+        let (failed, accepted) = (self.failed_count(), self.count());
+        failed >= FAILED_COUNT_MIN && u64::from(failed) > 9 * u64::from(accepted)
+    }
+}
+
+impl Series {
+    fn take(&mut self, call: &Call) -> Ripe {
+        self.last_ended = self.last_ended.max(call.ended);
+        if call.has_failed() {
+            self.last_opened = self.last_opened.max(call.opened);
             self.failed_count = self.failed_count.saturating_add(1);
             return if FAILED_LOOKS.contains(&self.failed_count) { Ripe::Yes } else { Ripe::No };
         }
-        self.accept(flow, flow.opened, (flow.near_bytes, flow.far_bytes))
+        self.accept(call.opened, (call.sent_bytes, call.received_bytes))
     }
 
-    fn accept(&mut self, flow: &Flow, start: Time, (sent, received): (u64, u64)) -> Ripe {
+    fn accept(&mut self, start: Time, (sent, received): (u64, u64)) -> Ripe {
         self.last_opened = self.last_opened.max(start);
         self.count = self.count.saturating_add(1);
-        let is_identified = u32::from(!flow.protocols.is_empty());
-        self.identified_count = self.identified_count.saturating_add(is_identified);
         self.sent.add(sent);
         self.received.add(received);
         const HOUR_MS: u64 = 3_600_000;
         self.hours |= 1 << (start.as_millis() / HOUR_MS % 24);
         let took = self.rhythm.call(start);
         if took == Took::Block || LOOKS.contains(&self.count) { Ripe::Yes } else { Ripe::No }
-    }
-
-    pub(crate) fn span(&self) -> Span {
-        self.last_opened.since(self.first.opened)
-    }
-
-    /// In how many different hours of the day it was active.
-    pub(crate) const fn hour_count(&self) -> u32 {
-        self.hours.count_ones()
-    }
-
-    /// Hardly any call is accepted, and yet it calls on.
-    pub(crate) const fn mostly_fails(&self) -> bool {
-        self.failed_count >= FAILED_COUNT_MIN && self.failed_count as u64 > 9 * self.count as u64
     }
 }
 

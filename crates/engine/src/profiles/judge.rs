@@ -167,9 +167,9 @@ impl Engine {
 
     fn look_at(&mut self, key: &ProfileKey, keys: &mut Keys) {
         let calls = self.profiles.get(key);
-        let is_new = calls.is_some_and(|calls| calls.count == 1);
+        let is_new = calls.is_some_and(|calls| calls.count() == 1);
         // By itself it may look like another timer, or like none.
-        let was_of_name = calls.is_some_and(|calls| matches!(calls.together, Together::Name(_)));
+        let was_of_name = calls.is_some_and(|calls| matches!(calls.together(), Together::Name(_)));
         self.look_alone(key, keys);
         if is_new && self.profiles.is_crowd(key.transport, key.far) {
             self.look_at_passers_by(key, keys);
@@ -182,11 +182,9 @@ impl Engine {
     /// The rhythm of one profile by itself.
     fn look_alone(&mut self, key: &ProfileKey, keys: &mut Keys) {
         let Some(calls) = self.profiles.get_mut(key) else { return };
-        let has_enough = calls.count >= CALL_COUNT_MIN;
-        let timer = if has_enough { calls.rhythm.timer(TELLING_DB_MIN) } else { None };
-        let had = calls.timer.take().is_some();
-        (calls.timer, calls.together) = (timer, Together::Alone);
-        if had || timer.is_some() || calls.mostly_fails() {
+        let has_enough = calls.count() >= CALL_COUNT_MIN;
+        let timer = if has_enough { calls.own_timer(TELLING_DB_MIN) } else { None };
+        if calls.explain(timer, Together::Alone) || calls.mostly_fails() {
             keys.insert(channel(key));
         }
     }
@@ -204,7 +202,7 @@ impl Engine {
         let all = self.profiles.of_owner(owner);
         for (key, calls) in all.filter(|(key, _)| key.manner == Manner::Connection) {
             let place = calls.first.place();
-            let before = calls.last_opened;
+            let before = calls.last_opened();
             if let Some(asked) = self.ledger.names_to(place, &key.far.address, before).next() {
                 let name = (asked.name.clone(), key.transport, key.far.port);
                 by_name.entry(name).or_default().push(*key);
@@ -221,8 +219,7 @@ impl Engine {
             return;
         }
         let all = members.iter().filter_map(|key| self.profiles.get(key));
-        let mut starts: Vec<Time> =
-            all.flat_map(|calls| calls.rhythm.starts().iter().copied()).collect();
+        let mut starts: Vec<Time> = all.flat_map(|calls| calls.starts().iter().copied()).collect();
         if starts.len() < CALL_COUNT_MIN as usize {
             return;
         }
@@ -232,13 +229,10 @@ impl Engine {
         let Some(timer) = explain(latest, f64::from(TELLING_DB_MIN)) else { return };
         for key in members {
             let Some(calls) = self.profiles.get_mut(key) else { continue };
-            let is_weaker = calls.timer.is_none_or(|own| own.evidence_db < timer.evidence_db);
-            if is_weaker {
-                calls.timer = Some(timer);
-            }
+            let stronger = calls.timer().filter(|own| own.evidence_db >= timer.evidence_db);
             // Addresses that are called in turn have a timer each, which is the name's.
-            if is_weaker || matches!(together, Together::Name(_)) {
-                calls.together = together.clone();
+            if stronger.is_none() || matches!(together, Together::Name(_)) {
+                calls.explain(stronger.or(Some(timer)), together.clone());
                 keys.insert(channel(key));
             }
         }
@@ -259,10 +253,10 @@ impl Engine {
 
     fn judge_manner(&self, key: &ProfileKey) -> Option<Told> {
         let calls = self.profiles.get(key)?;
-        if calls.timer.is_none() && !calls.mostly_fails() {
+        if calls.timer().is_none() && !calls.mostly_fails() {
             return None;
         }
-        let context = Context::of_calls(&self.ledger, &calls.first, calls.last_opened, key.owner);
+        let context = Context::of_calls(&self.ledger, &calls.first, calls.last_opened(), key.owner);
         let (channel_count, timer_count) = self.profiles.own_counts(key.owner);
         let profile = Profile {
             calls,

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher as _;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use observation::{Endpoint, FlowId, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,7 @@ struct Slot {
     after: u32,
 }
 
-/// All profiles. The table is not saved: it follows from the slots.
+/// All profiles. The tables are not saved: they follow from the slots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Saved")]
 pub(crate) struct Profiles {
@@ -85,7 +85,9 @@ pub(crate) struct Profiles {
     free: Vec<u32>,
     #[serde(skip)]
     by_key: HashTable<u32>,
-    by_far: BTreeMap<(Transport, Endpoint), (u32, u32)>,
+    /// The latest profile of each far end, and how many there are.
+    #[serde(skip)]
+    by_far: HashMap<(Transport, Endpoint), (u32, u32), FixedState>,
     owners: BTreeMap<Owner, Owned>,
     by_size: BTreeSet<(u32, Owner)>,
     ripe: Vec<u32>,
@@ -100,7 +102,6 @@ pub(crate) struct Profiles {
 struct Saved {
     slots: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
-    by_far: BTreeMap<(Transport, Endpoint), (u32, u32)>,
     owners: BTreeMap<Owner, Owned>,
     by_size: BTreeSet<(u32, Owner)>,
     ripe: Vec<u32>,
@@ -116,7 +117,7 @@ impl From<Saved> for Profiles {
             slots: saved.slots,
             free: saved.free,
             by_key: HashTable::new(),
-            by_far: saved.by_far,
+            by_far: HashMap::with_hasher(FixedState::with_seed(saved.seed)),
             owners: saved.owners,
             by_size: saved.by_size,
             ripe: saved.ripe,
@@ -126,9 +127,18 @@ impl From<Saved> for Profiles {
             evicted_count: saved.evicted_count,
         };
         let numbers = (0_u32..).zip(&profiles.slots);
-        let keys: Vec<(u32, ProfileKey)> =
-            numbers.filter_map(|(number, slot)| Some((number, slot.as_ref()?.key))).collect();
-        keys.into_iter().for_each(|(number, key)| profiles.index(number, &key));
+        let known = numbers.filter_map(|(number, slot)| Some((number, slot.as_ref()?)));
+        let keys: Vec<(u32, ProfileKey, u32)> =
+            known.map(|(number, slot)| (number, slot.key, slot.before)).collect();
+        for (number, key, before) in keys {
+            profiles.index(number, &key);
+            let (first, count) =
+                profiles.by_far.entry((key.transport, key.far)).or_insert((NONE, 0));
+            *count += 1;
+            if before == NONE {
+                *first = number;
+            }
+        }
         profiles
     }
 }
@@ -139,7 +149,7 @@ impl Profiles {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: HashTable::new(),
-            by_far: BTreeMap::new(),
+            by_far: HashMap::with_hasher(FixedState::with_seed(seed)),
             owners: BTreeMap::new(),
             by_size: BTreeSet::new(),
             ripe: Vec::new(),
@@ -190,7 +200,7 @@ impl Profiles {
         let Some(number) = self.find(&key).or_else(|| self.add(key, flow, id)) else { return };
         let Some(slot) = self.slot_mut(number) else { return };
         let ripe = take(&mut slot.calls);
-        let has_grown = !slot.is_grown && slot.calls.count >= GROWN_COUNT;
+        let has_grown = !slot.is_grown && slot.calls.count() >= GROWN_COUNT;
         if has_grown {
             self.grow(number);
         }
@@ -242,15 +252,15 @@ impl Profiles {
     pub(crate) fn own_counts(&self, owner: Owner) -> (u32, u32) {
         let own = self.of_owner(owner).filter(|(key, calls)| {
             let callers = self.by_far.get(&(key.transport, key.far)).map_or(0, |(_, count)| *count);
-            calls.count >= GROWN_COUNT && callers <= 2
+            calls.count() >= GROWN_COUNT && callers <= 2
         });
         let mut names = BTreeSet::new();
         own.fold((0, 0), |(channels, timers), (_, calls)| {
-            let is_another = match &calls.together {
+            let is_another = match calls.together() {
                 Together::Name(name) => names.insert(name.as_str()),
                 Together::Alone | Together::Workload => true,
             };
-            (channels + 1, timers + u32::from(calls.timer.is_some() && is_another))
+            (channels + 1, timers + u32::from(calls.timer().is_some() && is_another))
         })
     }
 
@@ -313,12 +323,12 @@ impl Profiles {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).ok()
         })?;
-        let (first, count) =
-            self.by_far.get(&(key.transport, key.far)).copied().unwrap_or((NONE, 0));
+        let (first, count) = self.by_far.entry((key.transport, key.far)).or_insert((NONE, 0));
+        *count += 1;
+        let first = core::mem::replace(first, number);
         if let Some(next) = self.slot_mut(first) {
             next.before = number;
         }
-        self.by_far.insert((key.transport, key.far), (number, count + 1));
         *self.slots.get_mut(number as usize)? = Some(Box::new(Slot {
             key,
             calls: Calls::new(flow, id),

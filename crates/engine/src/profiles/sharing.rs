@@ -94,7 +94,7 @@ impl Profiles {
             let is_alike = caller.manner == key.manner;
             let caller = who(ledger, caller.owner);
             if caller == own {
-                replica_count += u32::from(is_alike && calls.count >= GROWN_COUNT);
+                replica_count += u32::from(is_alike && calls.count() >= GROWN_COUNT);
             } else if others.len() < OTHER_COUNT_MAX {
                 others.insert(caller);
             }
@@ -121,7 +121,7 @@ impl Profiles {
         let all = self.to(key.transport, key.far).take(CALLER_COUNT_MAX);
         all.filter(move |(caller, calls)| {
             own.is_some()
-                && (1..GROWN_COUNT).contains(&calls.count)
+                && (1..GROWN_COUNT).contains(&calls.count())
                 && caller.manner == key.manner
                 && workload(ledger, caller.owner) == own
         })

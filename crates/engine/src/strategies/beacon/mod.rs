@@ -151,12 +151,12 @@ impl Story {
         if profile.calls.mostly_fails() {
             return Some(Self::Retries);
         }
-        let who = match profile.calls.together {
+        let who = match profile.calls.together() {
             Together::Alone => Who::One,
             Together::Workload => Who::Train,
             Together::Name(_) => Who::Rotating,
         };
-        Some(Self::Timer(profile.calls.timer?, who))
+        Some(Self::Timer(profile.calls.timer()?, who))
     }
 
     const fn summary(self) -> &'static str {
@@ -177,14 +177,14 @@ impl Story {
 
 /// What the test says, less what looking at all channels of a subject costs.
 pub(super) fn rhythm_terms(timer: &Timer, profile: &Profile<'_>, terms: &mut Vec<Term>) {
-    let is_young = profile.calls.count <= YOUNG_CALL_COUNT_MAX;
+    let is_young = profile.calls.count() <= YOUNG_CALL_COUNT_MAX;
     let channel_count_min = if is_young { CHANNEL_COUNT_MIN } else { 1 };
     let price = decibans_of(profile.channel_count.max(channel_count_min));
     let evidence_db = (timer.evidence_db - price).max(0);
     let observed = format!(
         "{}, {} calls{}; without a timer once in 10^{} subjects at most",
         rhythm(timer),
-        profile.calls.count,
+        profile.calls.count(),
         active(profile),
         evidence_db / 10,
     );
@@ -237,13 +237,13 @@ fn session_terms(
         terms.push(term(Family::Session, NETWORK, observed, expected, points_db));
     };
     if story == Story::Retries {
-        let failed = calls.failed_count;
+        let failed = calls.failed_count();
         let points_db = if context.is_by_hand() { RETRIES_BY_HAND_DB } else { RETRIES_DB };
         let how = in_vain(calls.first.state);
         push(format!("{failed} calls were not accepted: {how}"), "answers", points_db);
         return;
     }
-    let (sent, received) = (calls.sent.mean_bits(), calls.received.mean_bits());
+    let (sent, received) = (calls.sent_bits(), calls.received_bits());
     let usual = |bits: f64| libm::round(libm::exp2(bits)) as u64;
     if sent >= BULK_SENT_BITS_MIN {
         push(format!("each call sends about {} bytes", usual(sent)), "small calls", BULK_DB);

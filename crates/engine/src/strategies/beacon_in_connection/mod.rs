@@ -45,7 +45,7 @@ fn judge(profile: &Profile<'_>, context: &Context<'_>) -> Option<Finding> {
     if profile.manner != Manner::Burst {
         return None;
     }
-    let timer = profile.calls.timer?;
+    let timer = profile.calls.timer()?;
     let mut terms = Vec::new();
     rhythm_terms(&timer, profile, &mut terms);
     session_terms(profile, &mut terms);
@@ -63,7 +63,7 @@ fn judge(profile: &Profile<'_>, context: &Context<'_>) -> Option<Finding> {
 }
 
 fn session_terms(profile: &Profile<'_>, terms: &mut Vec<Term>) {
-    let bits = profile.calls.sent.mean_bits();
+    let bits = profile.calls.sent_bits();
     let bytes = libm::round(libm::exp2(bits)) as u64;
     let (observed, expected, points_db) = if bits <= KEEPALIVE_BITS_MAX {
         (format!("signs of life of about {bytes} bytes"), "a keepalive", KEEPALIVE_DB)
