@@ -22,6 +22,13 @@ pub(super) enum Claim {
     Part(Part),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Width {
+    Little,
+    Much,
+    Everything,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Part {
     /// Ports of the outside world, whichever transport.
@@ -57,6 +64,17 @@ impl Claim {
             part.far_end(far_end);
         }
         Self::Part(part)
+    }
+
+    /// How much it keeps others from playing.
+    pub(super) fn width(&self) -> Width {
+        match self {
+            Self::Lab => Width::Everything,
+            Self::Part(Part { outside: Ports::All, .. } | Part { host: Ports::All, .. }) => {
+                Width::Much
+            }
+            Self::Part(_) => Width::Little,
+        }
     }
 
     /// Whether both may play at the same time.
@@ -235,6 +253,7 @@ mod tests {
         assert!(!tries.allows(&listens));
         assert!(!listens.allows(&tries));
         assert!(!tries.allows(&tries.clone()));
+        assert!(tries.width() > listens.width());
         assert!(!run("docker run --rm alpine nc 198.51.100.10 -w 1 6379").allows(&listens));
         // No port at all is another matter.
         assert!(run("docker run --rm alpine ping -c 5 198.51.100.10").allows(&listens));

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::board::{Attempt, Board, Next, Turn};
+use super::board::{self, Attempt, Board, Next, Turn};
 use super::case::{Attack, Case};
 use super::claim::Claim;
 use super::own::Own;
@@ -110,11 +110,12 @@ impl Play<'_> {
                 Next::Nothing
             });
             let mut board = locked(&self.board);
-            board.end(&turn, next);
-            let is_over = board.is_over(turn.table);
+            let state = board.end(&turn, next);
             drop(board);
             self.ended.notify_all();
-            if is_over && let Err(error) = self.print(turn.table) {
+            if state == board::Table::Over
+                && let Err(error) = self.print(turn.table)
+            {
                 locked(&self.errors).push(error);
             }
         }
