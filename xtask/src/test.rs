@@ -42,10 +42,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     run::step("fuzz targets", || fuzz::run(FUZZ_SECONDS))?;
     run::step("release build", || run::must("cargo build --quiet --release --package tidewaiter"))?;
     let lab = Lab::up()?;
-    for id in emulate::strategies()? {
-        let title = format!("emulation: {id}");
-        run::step(&title, || emulate::run_in(&lab, &Arguments::table(&id)))?;
-    }
+    run::step("emulation", || emulate::run_in(&lab, &Arguments::tables()))?;
     run::step("attribution", || emulate::run_in(&lab, &Arguments::attribution(ATTRIBUTION_RUNS)))?;
     run::step("podman", || emulate::run_in(&lab, &Arguments::podman()))?;
     run::step("the runtime's restart", || emulate::run_in(&lab, &Arguments::restart()))?;

@@ -41,6 +41,9 @@ pub(super) struct Case {
     /// How long what has to stay quiet is watched after its commands have ended, where that is
     /// longer than for others: a rhythm is judged late.
     pub settle_s: Option<u64>,
+    /// Nothing plays beside it; a comment beside it says why.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,7 +56,7 @@ pub(super) struct FarEndCase {
     pub calls: Option<String>,
     #[serde(default)]
     transport: Transport,
-    port: u16,
+    pub port: u16,
     steps: Vec<Step>,
 }
 

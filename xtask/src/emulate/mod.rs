@@ -1,18 +1,22 @@
 //! Runs a strategy's `attack.toml` against a watching Tidewaiter: real engine, real containers,
-//! real kernel, one row of the table after the other.
+//! real kernel; rows of the table side by side, as far as they have nothing in common.
 
 mod attribution;
+mod board;
 mod case;
+mod claim;
 mod fixture;
 mod ordinary;
+mod own;
 mod played;
 mod podman;
 mod restart;
+mod table;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -20,10 +24,16 @@ use crate::lab::Lab;
 use crate::{root, run};
 
 use case::{Attack, Case};
+use own::Own;
+use played::Row;
+use table::Table;
 use watch::Watch;
 
 /// Where the strategies' folders lie.
 const STRATEGIES: &str = "crates/engine/src/strategies";
+/// How many cases are played at the same time. They mostly wait, but what starts containers
+/// computes: LANES_REASON
+const LANES: usize = 4;
 
 /// What to emulate.
 #[derive(clap::Args)]
@@ -31,6 +41,12 @@ pub(crate) struct Arguments {
     /// The strategy whose attack.toml is run.
     #[arg(default_value = "telnet_c2")]
     strategy: String,
+    /// Every strategy's table.
+    #[arg(long, conflicts_with_all = ["strategy", "record"])]
+    all: bool,
+    /// How many cases are played at the same time; recordings are made one after the other.
+    #[arg(long, default_value_t = LANES)]
+    lanes: usize,
     /// Only cases whose name contains this.
     #[arg(long)]
     case: Option<String>,
@@ -58,10 +74,12 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The whole table of a strategy, as CI runs it.
-    pub(crate) fn table(strategy: &str) -> Self {
+    /// The tables of all strategies, as CI runs them.
+    pub(crate) fn tables() -> Self {
         Self {
-            strategy: strategy.to_owned(),
+            strategy: "telnet_c2".to_owned(),
+            all: true,
+            lanes: LANES,
             case: None,
             attribution: None,
             ordinary: None,
@@ -74,22 +92,36 @@ impl Arguments {
 
     /// Attribution in so many literal runs.
     pub(crate) fn attribution(runs: u32) -> Self {
-        Self { attribution: Some(runs), ..Self::table("telnet_c2") }
+        Self { attribution: Some(runs), ..Self::tables() }
     }
 
     /// The brief's command through Podman.
     pub(crate) fn podman() -> Self {
-        Self { podman: true, ..Self::table("telnet_c2") }
+        Self { podman: true, ..Self::tables() }
     }
 
     /// The brief's command, and the runtime's restart.
     pub(crate) fn restart() -> Self {
-        Self { restart: true, ..Self::table("telnet_c2") }
+        Self { restart: true, ..Self::tables() }
     }
 
     /// So many seconds of ordinary traffic.
     pub(crate) fn ordinary(seconds: u64) -> Self {
-        Self { ordinary: Some(seconds), ..Self::table("telnet_c2") }
+        Self { ordinary: Some(seconds), ..Self::tables() }
+    }
+
+    /// What was chosen of a strategy's cases.
+    fn table(&self, strategy: &str) -> Result<Table> {
+        let path = root().join(STRATEGIES).join(strategy).join("attack.toml");
+        let attack = Attack::read(&path)?;
+        let is_chosen = |case: &Case| {
+            self.case.as_ref().is_none_or(|part| case.name.contains(part.as_str()))
+                && (self.record.is_some() || case.patience_s.is_none())
+        };
+        let places = attack.case.iter().enumerate();
+        let chosen: Vec<usize> =
+            places.filter(|(_, case)| is_chosen(case)).map(|(place, _)| place).collect();
+        Ok(Table { strategy: strategy.to_owned(), attack, chosen })
     }
 }
 
@@ -116,7 +148,16 @@ pub(crate) fn run_in(lab: &Lab, arguments: &Arguments) -> Result<()> {
     if arguments.restart {
         return restart::run(lab);
     }
-    table(lab, arguments)
+    if let Some(folder) = &arguments.record {
+        return record(lab, &arguments.table(&arguments.strategy)?, folder);
+    }
+    let ids = if arguments.all { strategies()? } else { vec![arguments.strategy.clone()] };
+    let tables: Vec<Table> =
+        ids.iter().map(|id| arguments.table(id)).collect::<Result<Vec<_>>>()?;
+    if tables.iter().all(|table| table.chosen.is_empty()) {
+        bail!("no case has that name");
+    }
+    table::play(lab, &tables, arguments.lanes)
 }
 
 /// What a strategy's cases are, by their folders' names: whether each is an attack.
@@ -127,7 +168,7 @@ pub(crate) fn answers(strategy: &str) -> Result<BTreeMap<String, bool>> {
 }
 
 /// The strategies that have cases which the live table plays, in the order of their ids.
-pub(crate) fn strategies() -> Result<Vec<String>> {
+fn strategies() -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for entry in fs::read_dir(root().join(STRATEGIES))? {
         let path = entry?.path();
@@ -146,53 +187,20 @@ pub(crate) fn strategies() -> Result<Vec<String>> {
     Ok(ids)
 }
 
-fn table(lab: &Lab, arguments: &Arguments) -> Result<()> {
-    let folder = root().join(STRATEGIES).join(&arguments.strategy);
-    let attack = Attack::read(&folder.join("attack.toml"))?;
-    let chosen: Vec<&Case> = attack
-        .case
-        .iter()
-        .filter(|case| arguments.case.as_ref().is_none_or(|part| case.name.contains(part.as_str())))
-        .filter(|case| arguments.record.is_some() || case.patience_s.is_none())
-        .collect();
-    if chosen.is_empty() {
-        bail!("no case of {} has that name", arguments.strategy);
-    }
-    let shared = match arguments.record {
-        None => Some(Watch::start_at(&lab.engine.host, None, &attack.intel)?),
-        Some(_) => None,
-    };
-    println!("{:<52} {:<13} {:<9} {:>8}  alerts", "case", "expected", "seen", "after");
+/// Plays each case before a watch of its own that records, one after the other.
+fn record(lab: &Lab, table: &Table, folder: &Path) -> Result<()> {
     let mut failed = 0;
-    for case in &chosen {
-        let own = match &arguments.record {
-            Some(folder) => {
-                let record = Some(folder.join(case.folder_name()));
-                Some(Watch::start_at(&lab.engine.host, record, &attack.intel)?)
-            }
-            None => None,
-        };
-        let Some(watch) = own.as_ref().or(shared.as_ref()) else { continue };
-        let mut right = played::play(lab, watch, case)?.row(case);
-        if !right && own.is_none() {
-            // One wrong verdict may be the machine's doing (a container that took seconds to
-            // start);
-            // two are ours. Either way it stands in the output.
-            println!("    once more:");
-            right = played::play(lab, watch, case)?.row(case);
-        }
-        failed += u32::from(!right);
-        if let (Some(folder), Some(watch)) = (&arguments.record, own) {
-            watch.stop()?;
-            fixture::clean(&folder.join(case.folder_name()))?;
-        }
+    for case in table.cases() {
+        let folder = folder.join(case.folder_name());
+        let watch = Watch::start_at(&lab.engine.host, Some(folder.clone()), &table.attack.intel)?;
+        let (row, verdict) = played::play(lab, &watch, case, &Own::since_now())?.row(case);
+        print!("{row}");
+        failed += u32::from(verdict == Row::Wrong);
+        watch.stop()?;
+        fixture::clean(&folder)?;
     }
-    if let Some(watch) = shared {
-        println!("{}", watch.stop()?);
-    }
-    println!("{} passed, {failed} failed", chosen.len() - failed as usize);
     if failed > 0 {
-        bail!("{failed} verdicts of {} are not as they should be", arguments.strategy);
+        bail!("{failed} verdicts of {} are not as they should be", table.strategy);
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
 use super::case::{Case, Input, Verdict};
+use super::own::Own;
 use super::watch::{Said, Watch};
 use crate::lab::far_end::FarEnd;
 use crate::lab::{Lab, NAMESPACE};
@@ -29,13 +30,13 @@ const LINE_EVERY: Duration = Duration::from_millis(700);
 pub(super) struct Played {
     began: Instant,
     said: Vec<Said>,
+    missing_count: usize,
 }
 
-/// Runs the case's commands beside its far end, and waits for the verdict.
-pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case) -> Result<Played> {
-    let since = seconds_now();
+/// Runs the case's commands beside its far end, and waits for the verdict on its own containers.
+pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case, own: &Own) -> Result<Played> {
     for line in &case.before {
-        docker(lab, line)?.stdout(Stdio::null()).status()?;
+        docker(lab, line, own)?.stdout(Stdio::null()).status()?;
     }
     if !case.before.is_empty() {
         thread::sleep(Duration::from_millis(1500));
@@ -45,16 +46,17 @@ pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case) -> Result<Played> {
     let began = Instant::now();
     let mut children = Vec::new();
     for line in &case.run {
-        children.push(start(lab, line, &case.input)?);
+        children.push(start(docker(lab, line, own)?, line, &case.input)?);
     }
     if is_caller {
         far_end = far_end_of(lab, case)?;
     }
     let caller = far_end.as_mut().filter(|_| is_caller);
-    wait(&mut children, caller, watch, case, || created(lab, since))?;
-    let containers = created(lab, since)?;
+    wait(&mut children, caller, watch, case, || own.containers(lab))?;
+    let containers = own.containers(lab)?;
     settle(watch, case, &containers);
     let said = watch.about(&containers);
+    let missing_count = own.missing_count(&containers);
     for id in &containers {
         lab.engine.docker_output(&format!("rm -f {id}")).ok();
     }
@@ -63,34 +65,45 @@ pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case) -> Result<Played> {
         child.wait()?;
     }
     drop(far_end);
-    Ok(Played { began, said })
+    Ok(Played { began, said, missing_count })
 }
 
 impl Played {
-    /// Prints the row. True where the verdict is as it should be.
-    pub(super) fn row(&self, case: &Case) -> bool {
+    /// The row, and whether the verdict is as it should be.
+    pub(super) fn row(&self, case: &Case) -> (String, Row) {
         let strongest = self.said.iter().max_by_key(|said| said.severity);
         let severity = strongest.map_or(0, |said| said.severity);
         let enough = case.alerts.is_none_or(|count| count == self.said.len());
-        let right = case.verdict.accepts(severity) && enough;
+        let right = case.verdict.accepts(severity) && enough && self.missing_count == 0;
         let after = strongest.map_or_else(String::new, |said| {
             format!("{:.2} s", said.raised.duration_since(self.began).as_secs_f32())
         });
-        println!(
-            "{:<52} {:<13} {:<9} {after:>8}  {}{}",
+        let mut row = format!(
+            "{:<52} {:<13} {:<9} {after:>8}  {}{}\n",
             case.name,
             format!("{:?}", case.verdict),
             name(severity),
             self.said.len(),
             if right { "" } else { "   <== WRONG" },
         );
-        if !right {
-            for said in &self.said {
-                println!("    {}", said.finding);
-            }
+        if right {
+            return (row, Row::Right);
         }
-        right
+        if self.missing_count > 0 {
+            row.push_str(&format!("    {} containers were not made\n", self.missing_count));
+        }
+        for said in &self.said {
+            row.push_str(&format!("    {}\n", said.finding));
+        }
+        (row, Row::Wrong)
     }
+}
+
+/// Whether the verdict of a row is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Row {
+    Right,
+    Wrong,
 }
 
 fn name(severity: u64) -> &'static str {
@@ -98,10 +111,6 @@ fn name(severity: u64) -> &'static str {
         .get(usize::try_from(severity).unwrap_or(usize::MAX))
         .copied()
         .unwrap_or("?")
-}
-
-fn seconds_now() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 /// Starts the case's far end. Whom it calls may have to come to run first.
@@ -143,17 +152,16 @@ fn enter(lab: &Lab, inside: Option<&str>) -> Result<String> {
 }
 
 /// The documented line, with `docker` talking to the lab's engine; no shell in between.
-fn docker(lab: &Lab, line: &str) -> Result<std::process::Command> {
+fn docker(lab: &Lab, line: &str, own: &Own) -> Result<Command> {
     let words = shlex::split(line).with_context(|| format!("splitting `{line}`"))?;
     let mut docker = lab.engine.docker();
-    docker.args(words.iter().skip(1));
+    docker.args(own.told(words.into_iter().skip(1)));
     Ok(docker)
 }
 
 type Running = (Child, Option<ChildStdin>);
 
-fn start(lab: &Lab, line: &str, input: &Input) -> Result<Running> {
-    let mut docker = docker(lab, line)?;
+fn start(mut docker: Command, line: &str, input: &Input) -> Result<Running> {
     let open = *input != Input::Closed;
     docker.stdin(if open { Stdio::piped() } else { Stdio::null() });
     docker.stdout(Stdio::piped()).stderr(Stdio::null());
@@ -257,13 +265,4 @@ fn settle(watch: &Watch, case: &Case, containers: &[String]) {
 fn reached(watch: &Watch, case: &Case, containers: &[String]) -> bool {
     case.alerts.is_none()
         && watch.about(containers).iter().any(|said| case.verdict.accepts(said.severity))
-}
-
-/// The containers that were created since the case began.
-fn created(lab: &Lab, since: u64) -> Result<Vec<String>> {
-    let listed = lab.engine.docker_output(&format!(
-        "events --since {since} --until {} --filter event=create --format {{{{.ID}}}}",
-        seconds_now() + 1
-    ))?;
-    Ok(listed.lines().map(str::to_owned).collect())
 }

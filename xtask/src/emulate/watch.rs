@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::lab::Lab;
 use crate::run;
 
 const START_SECONDS_MAX: u64 = 15;
+
+/// Several may watch at the same time: each has a store of its own.
+static STARTED_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The last revision of one alert.
 #[derive(Clone, Debug)]
@@ -59,7 +63,9 @@ impl Watch {
 
     /// Watches the containers of the engine behind this socket, with this list of indicators.
     pub(super) fn start_at(host: &str, record: Option<PathBuf>, intel: &[String]) -> Result<Self> {
-        let store = std::env::temp_dir().join(format!("twlab-store-{}", std::process::id()));
+        let number = STARTED_COUNT.fetch_add(1, Ordering::Relaxed);
+        let store =
+            std::env::temp_dir().join(format!("twlab-store-{}-{number}", std::process::id()));
         let mut command = Command::new(crate::program());
         command.args(["watch", "--format", "ndjson", "--store"]).arg(&store);
         if !intel.is_empty() {

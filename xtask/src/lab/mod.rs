@@ -16,6 +16,8 @@ use anyhow::Result;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+pub(crate) use network::HOST_V4;
+
 use crate::run;
 
 /// The far end's IPv4 address, in the lab's own namespace.

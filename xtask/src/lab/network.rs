@@ -6,7 +6,8 @@ use super::{FAR_END_V4, FAR_END_V6, NAMESPACE};
 use crate::run;
 
 const HOST_LINK: &str = "wan0";
-const HOST_V4: &str = "198.51.100.1";
+/// The host's own address towards the outside world.
+pub(crate) const HOST_V4: &str = "198.51.100.1";
 const HOST_V6: &str = "fd00:c2::1";
 
 pub(super) struct Network {
