@@ -57,6 +57,9 @@ pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case, own: &Own) -> Result<P
     settle(watch, case, &containers);
     let said = watch.about(&containers);
     let missing_count = own.missing_count(&containers);
+    // First the far end: what it says to a container that is gone reaches the next that gets the
+    // same address.
+    drop(far_end);
     for id in &containers {
         lab.engine.docker_output(&format!("rm -f {id}")).ok();
     }
@@ -64,7 +67,6 @@ pub(super) fn play(lab: &Lab, watch: &Watch, case: &Case, own: &Own) -> Result<P
         child.kill().ok();
         child.wait()?;
     }
-    drop(far_end);
     Ok(Played { began, said, missing_count })
 }
 
