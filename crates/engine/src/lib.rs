@@ -34,6 +34,7 @@ mod limits;
 mod lookups;
 mod marks;
 mod naming;
+mod opening;
 mod profiles;
 mod protocols;
 mod relays;

@@ -6,7 +6,7 @@ use crate::cargo::Kind;
 use crate::cloud::Library;
 use crate::flows::{
     Answer, Departure, Flow, Lasting, Misfit, Nameless, OddEchoes, OddOffer, Reached, Seat,
-    Silence, TlsOddity,
+    Silence, Tls, TlsOddity,
 };
 use crate::protocols::Protocol;
 use crate::roles::Conversation;
@@ -73,6 +73,17 @@ pub(crate) struct Seats {
     pub commands: u32,
     /// What they speak, where somebody knows.
     pub protocol: Option<Protocol>,
+    /// The strangest of those in which the near end opens TLS to nobody whom it names.
+    pub address: Option<Addressed>,
+}
+
+/// How a far end was addressed that is not named; the strangest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Addressed {
+    /// By no name, for no protocol.
+    Nameless,
+    /// The same, and no public authority has signed what it shows.
+    NamelessAndPrivate,
 }
 
 /// Flows of clients of the web in which something is odd, added up.
@@ -288,6 +299,11 @@ impl Seats {
         self.keys = self.keys.saturating_add(flow.typing.keys());
         self.commands = self.commands.saturating_add(flow.typing.commands());
         self.protocol = self.protocol.or(flow.speech.inner).or(flow.speech.outer);
+        let nameless = flow.speech.tls.filter(Tls::is_nameless);
+        self.address = self.address.max(nameless.map(|tls| match tls.is_private() {
+            true => Addressed::NamelessAndPrivate,
+            false => Addressed::Nameless,
+        }));
     }
 }
 

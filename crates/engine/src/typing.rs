@@ -3,10 +3,13 @@
 //! A person at a shell sends packets the size of a key, at a person's pace, and the other side
 //! answers each of them within milliseconds with a packet of about that size; after the last key of
 //! a line comes what the command prints. Encryption hides none of this.
-//! Whoever sends whole lines is told by thinking before each and by answers of all sizes.
+//! Whoever sends whole lines is told by thinking before each and by answers of all sizes; of whom
+//! it is known that he had the first word, less of both is asked.
 
 use observation::{Burst, Side, Time};
 use serde::{Deserialize, Serialize};
+
+use crate::opening::{FirstWord, Opening};
 
 /// A key with all that TLS, SSH and a tunnel around them add to it.
 const KEY_BYTES_MAX: u64 = 160;
@@ -31,13 +34,20 @@ const KEYS_PER_OTHER_MIN: u32 = 4;
 const COMMAND_BYTES_MAX: u64 = 256;
 /// Whoever breaks a silence of this length has thought.
 const THOUGHT_MS_MIN: u64 = 1_000;
+/// Of whoever had the first word a shorter silence is enough.
+const NEXT_THOUGHT_MS_MIN: u64 = 400;
 /// An answer that comes within this time was given by a machine.
 const ANSWER_MS_MAX: u64 = 300;
+/// To whoever had the first word an answer may come later, if it comes so many times sooner than
+/// what it answers: some commands take their time.
+const SOONER_TIMES_MIN: u64 = 3;
 /// So many commands are a session.
 const COMMAND_COUNT_MIN: u32 = 4;
 /// What commands print is of all sizes; what a client asks for again and again is not. The longest
 /// answer has to be so many times as long as the shortest.
 const ANSWER_TIMES_MIN: u64 = 8;
+/// Of whoever had the first word they only have to differ: pings have one answer.
+const FIRST_ANSWER_TIMES_MIN: u64 = 2;
 /// People think for as long as they like; a server that takes its time takes much the same.
 const THOUGHT_TIMES_MIN: u64 = 3;
 /// Bursts that belong to a handshake and tell nothing of what follows.
@@ -45,6 +55,8 @@ const HANDSHAKE_BURST_COUNT: u32 = 4;
 
 const _: () = assert!(KEY_PAUSE_MS_MIN < KEY_PAUSE_MS_MAX);
 const _: () = assert!(KEY_PAUSE_MS_MAX > ECHO_MS_MAX);
+const _: () = assert!(NEXT_THOUGHT_MS_MIN < THOUGHT_MS_MIN && NEXT_THOUGHT_MS_MIN > ANSWER_MS_MAX);
+const _: () = assert!(FIRST_ANSWER_TIMES_MIN < ANSWER_TIMES_MIN);
 
 /// Which side has the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,6 +103,7 @@ pub(crate) struct Typing {
     responder: Hands,
     last: Option<Spoken>,
     burst_count: u32,
+    opening: Opening,
     /// How long the answers to the responder's commands were, in bytes.
     answers: Extent,
     /// How long it thought before each, in milliseconds.
@@ -108,6 +121,7 @@ impl Typing {
     /// Takes the next burst in.
     pub(crate) fn observe(&mut self, burst: &Burst<'_>) {
         self.burst_count = self.burst_count.saturating_add(1);
+        self.opening.observe(burst);
         if self.burst_count <= HANDSHAKE_BURST_COUNT {
             return;
         }
@@ -116,8 +130,9 @@ impl Typing {
         let pause_ms = since.as_millis();
         let is_small = burst.bytes <= KEY_BYTES_MAX && burst.segments == 1;
         let answers_key = last.filter(|last| last.is_key == Is::Likely && pause_ms <= ECHO_MS_MAX);
-        let answers_command =
-            last.filter(|last| last.is_command == Is::Likely && pause_ms <= ANSWER_MS_MAX);
+        let answers_command = last.filter(|last| {
+            last.is_command == Is::Likely && self.is_soon(pause_ms, last.side, last.pause_ms)
+        });
         if let Some(key) = answers_key {
             let is_echo = burst.bytes.abs_diff(key.bytes) <= ECHO_BYTES_DIFFERENCE_MAX;
             match (is_small, is_echo) {
@@ -139,7 +154,8 @@ impl Typing {
         let run = self.hands(burst.side).run;
         let at_a_persons_pace =
             pause_ms >= KEY_PAUSE_MS_MIN && (run == 0 || pause_ms <= KEY_PAUSE_MS_MAX);
-        let has_thought = pause_ms >= THOUGHT_MS_MIN;
+        let has_thought = pause_ms
+            >= if self.has_first_word(burst.side) { NEXT_THOUGHT_MS_MIN } else { THOUGHT_MS_MIN };
         self.last = Some(Spoken {
             side: burst.side,
             end: burst.end,
@@ -148,6 +164,16 @@ impl Typing {
             is_key: likely(is_small && !is_reply && at_a_persons_pace),
             is_command: likely(!is_reply && has_thought && burst.bytes <= COMMAND_BYTES_MAX),
         });
+    }
+
+    /// Whether what comes after this pause answers what that side said after that one.
+    fn is_soon(&self, pause_ms: u64, side: Side, thought_ms: u64) -> bool {
+        let is_sooner = pause_ms.saturating_mul(SOONER_TIMES_MIN) <= thought_ms;
+        pause_ms <= ANSWER_MS_MAX || is_sooner && self.has_first_word(side)
+    }
+
+    fn has_first_word(&self, side: Side) -> bool {
+        side == Side::Responder && self.first_word() == FirstWord::Calleds
     }
 
     fn hands(&mut self, side: Side) -> &mut Hands {
@@ -166,11 +192,30 @@ impl Typing {
         {
             return Reversal::Types;
         }
-        let leads = called.commands >= COMMAND_COUNT_MIN
-            && called.commands > caller.commands.saturating_mul(2);
         let at_will =
             self.answers.varies(ANSWER_TIMES_MIN) && self.thoughts.varies(THOUGHT_TIMES_MIN);
-        if leads && at_will { Reversal::Leads } else { Reversal::None }
+        if self.has_led() && at_will { Reversal::Leads } else { Reversal::None }
+    }
+
+    /// The same of a conversation in which the side that was called is known to have had the first
+    /// word.
+    pub(crate) fn reversal_from_the_first_word(&self) -> Reversal {
+        let differs = self.answers.varies(FIRST_ANSWER_TIMES_MIN);
+        if self.has_led() && differs {
+            self.reversal().max(Reversal::Leads)
+        } else {
+            self.reversal()
+        }
+    }
+
+    fn has_led(&self) -> bool {
+        let (caller, called) = (&self.originator, &self.responder);
+        called.commands >= COMMAND_COUNT_MIN && called.commands > caller.commands.saturating_mul(2)
+    }
+
+    /// Whose the first word was, if what opened the conversation was a TLS handshake.
+    pub(crate) const fn first_word(&self) -> FirstWord {
+        self.opening.first_word()
     }
 
     /// Commands that were given there, each after a silence.

@@ -144,7 +144,8 @@ pub struct Burst<'a> {
     pub start: Time,
     /// Its last payload byte.
     pub end: Time,
-    /// Since the burst before ended, or since the flow was established.
+    /// Since the burst before ended, or since the flow was established. None where TCP sent it
+    /// together with what had not been acknowledged: it was said while that was on its way.
     pub pause_before: Span,
     /// Payload bytes.
     pub bytes: u64,

@@ -32,8 +32,8 @@ use watch::Watch;
 /// Where the strategies' folders lie.
 const STRATEGIES: &str = "crates/engine/src/strategies";
 
-/// How many cases are played at the same time. They mostly wait: four keep two cores from being full,
-/// and play the 24 tables in five minutes instead of seventeen.
+/// How many cases are played at the same time. They mostly wait: four do not fill two cores, and
+/// play the 24 tables in five minutes instead of seventeen.
 const LANES: usize = 4;
 
 /// What to emulate.

@@ -1,14 +1,16 @@
-//! The far end of an emulation: a scripted TCP or UDP server, or a TCP client, started inside a
-//! network namespace.
+//! The far end of an emulation: a scripted TCP, TLS or UDP server, or a TCP client, started inside
+//! a network namespace.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
+
+use crate::run;
 
 /// How long a pause ends what the other side is saying.
 const QUIET: Duration = Duration::from_millis(150);
@@ -21,7 +23,7 @@ const LIFE: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Script {
-    /// `tcp` or `udp`.
+    /// `tcp`, `tls` or `udp`.
     #[serde(default)]
     pub transport: Transport,
     /// The port that it listens on, or calls.
@@ -38,6 +40,8 @@ pub(crate) struct Script {
 pub(crate) enum Transport {
     #[default]
     Tcp,
+    /// With a certificate that it has signed itself.
+    Tls,
     Udp,
 }
 
@@ -129,10 +133,13 @@ pub(crate) fn play(script: &str) -> Result<()> {
         Transport::Tcp => {
             let listener = TcpListener::bind(address).context("listening")?;
             listening();
-            for stream in listener.incoming().flatten() {
-                let steps = script.steps.clone();
-                thread::spawn(move || play_tcp(stream, &steps));
-            }
+            play_each(&listener, &script.steps);
+        }
+        Transport::Tls => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening")?;
+            let _unwraps = unwrap_tls(script.port, listener.local_addr()?)?;
+            listening();
+            play_each(&listener, &script.steps);
         }
         Transport::Udp => {
             let socket = UdpSocket::bind(address).context("listening")?;
@@ -141,6 +148,45 @@ pub(crate) fn play(script: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn play_each(listener: &TcpListener, steps: &[Step]) {
+    for stream in listener.incoming().flatten() {
+        let steps = steps.to_vec();
+        thread::spawn(move || play_tcp(stream, &steps));
+    }
+}
+
+/// Takes TLS off what comes to this port and leads it there. It ends when its input does, and so
+/// with its parent.
+fn unwrap_tls(port: u16, to: SocketAddr) -> Result<Child> {
+    let folder = std::env::temp_dir().join(format!("twlab-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let (key, certificate) = (folder.join("key.pem"), folder.join("certificate.pem"));
+    let mut make = Command::new("openssl");
+    make.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"]);
+    make.args(["-subj", "/CN=Server", "-keyout"]).arg(&key).arg("-out").arg(&certificate);
+    run::output_of(&mut make).context("making a certificate")?;
+    let listens = format!(
+        "OPENSSL-LISTEN:{port},reuseaddr,fork,verify=0,cert={},key={}",
+        certificate.display(),
+        key.display()
+    );
+    let script = "socat \"$0\" \"$1\" & cat >/dev/null; kill $!; rm -r \"$2\"";
+    let child = Command::new("sh")
+        .args(["-c", script, &listens, &format!("TCP:{to}")])
+        .arg(&folder)
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("starting socat")?;
+    // A connection that only looks whether it listens would be a client.
+    let listening = format!(":{port:04X} 00000000:0000 0A");
+    let deadline = Instant::now() + CALL_PATIENCE;
+    while !std::fs::read_to_string("/proc/net/tcp")?.contains(&listening) {
+        ensure!(Instant::now() < deadline, "socat does not listen on port {port}");
+        thread::sleep(QUIET);
+    }
+    Ok(child)
 }
 
 /// Calls until somebody listens.

@@ -32,7 +32,7 @@ pub(crate) use places::Keep;
 pub(crate) use protocols::Protocols;
 pub(crate) use pulses::Pulse;
 pub(crate) use records::was_accepted;
-pub(crate) use speech::Onward;
+pub(crate) use speech::{Onward, Tls};
 
 use self::index::Index;
 use self::places::Places;

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::flow::Flow;
 use super::freight::{Reached, Volume};
-use super::speech::{Agreed, AskedFor, Edition, Issuer, Offer, Onward, Outcome, Speech, Tls};
+use super::speech::{Agreed, Edition, Issuer, Offer, Onward, Outcome, Speech, Tls};
 use crate::cargo;
 use crate::intel::Kind;
 use crate::lasting::Among;
 use crate::ledger::near_side;
+use crate::opening::FirstWord;
 use crate::protocols::{PortFit, Protocol, Sort};
 use crate::roles::Conversation;
 use crate::services::Service;
@@ -79,8 +80,12 @@ pub(crate) enum Seat {
     Leads,
     /// The same for so long that it is no chance.
     LeadsOn,
+    /// It leads, and had the first word after a handshake, when it had thought.
+    LeadsFirst,
     /// For longer than anything that is called back does.
     LeadsLong,
+    /// It had the first word, and has led so long that it is no chance.
+    LeadsFirstOn,
     /// It types, and the near side echoes.
     Types,
 }
@@ -211,18 +216,45 @@ impl Flow {
     fn reversal(&self) -> Reversal {
         match self.roles.conversation() {
             Conversation::Nothing | Conversation::Binary | Conversation::BinaryReversed => {
-                self.typing.reversal()
+                if self.is_spoken_to_first() {
+                    self.typing.reversal_from_the_first_word()
+                } else {
+                    self.typing.reversal()
+                }
             }
             _ => Reversal::None,
         }
     }
 
+    /// The far end had the first word inside TLS or DTLS. A client that says what it will speak, or
+    /// with whom, may have asked with few words.
+    fn is_spoken_to_first(&self) -> bool {
+        let is_open = match (self.speech.outer.map(Protocol::name), self.speech.tls) {
+            (Some("tls"), Some(tls)) => tls.outcome == Outcome::Completed,
+            (Some("dtls"), _) => self.speech.agreed == Agreed::Both,
+            _ => false,
+        };
+        let names_somebody = || self.speech.tls.is_some_and(|tls| !tls.is_nameless());
+        is_open
+            && match self.typing.first_word() {
+                FirstWord::Calleds => true,
+                FirstWord::CalledsAfterGreeting => !names_somebody(),
+                FirstWord::Open | FirstWord::Callers => false,
+            }
+    }
+
     fn seat(&self) -> Option<Seat> {
-        // Voices and games send small datagrams all day, in protocols that nobody knows.
-        if self.transport() != Transport::Tcp && self.speech.outer.is_none() {
-            return None;
+        let reversal = self.reversal();
+        if reversal == Reversal::Leads && self.is_spoken_to_first() {
+            let is_long = self.typing.commands() >= LEADS_ON_COUNT_MIN;
+            return Some(if is_long { Seat::LeadsFirstOn } else { Seat::LeadsFirst });
         }
-        match (self.reversal(), self.typing.commands()) {
+        // Voices and games send small datagrams all day, in protocols that nobody knows. None of
+        // them lets a silence go by before each.
+        let is_strange = self.transport() != Transport::Tcp && self.speech.outer.is_none();
+        match (reversal, self.typing.commands()) {
+            (Reversal::Types | Reversal::None, _) if is_strange => None,
+            (Reversal::Leads, ..LEADS_ON_COUNT_MIN) if is_strange => None,
             (Reversal::Types, _) => Some(Seat::Types),
             (Reversal::Leads, LEADS_LONG_COUNT_MIN..) => Some(Seat::LeadsLong),
             (Reversal::Leads, LEADS_ON_COUNT_MIN..) => Some(Seat::LeadsOn),
@@ -387,15 +419,15 @@ impl Flow {
 
     /// Nothing is made of a handshake that came to nothing, or inside of another protocol.
     fn nameless(&self, tls: &Tls) -> Option<Nameless> {
-        let is_silent = tls.asked_for == AskedFor::Nobody && tls.offer == Offer::Nothing;
         let is_alone = self.speech.outer.is_some_and(|outer| outer.sort() == Sort::Cover);
         let odd = Nameless {
-            is_private: matches!(tls.issuer, Issuer::Private | Issuer::Itself),
+            is_private: tls.is_private(),
             is_away: self.speech.fit == PortFit::Away,
             is_outdated: tls.edition == Edition::Outdated,
         };
         let is_odd = odd.is_private || odd.is_away || odd.is_outdated;
-        (is_odd && is_silent && is_alone && tls.outcome == Outcome::Completed).then_some(odd)
+        (is_odd && tls.is_nameless() && is_alone && tls.outcome == Outcome::Completed)
+            .then_some(odd)
     }
 }
 

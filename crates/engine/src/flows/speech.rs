@@ -1,6 +1,8 @@
 //! What a flow speaks, as facts kept apart: what one side proposed, what both confirmed, and where
 //! the conversation stopped obeying it. What its port claims stands in its key.
 
+use core::net::IpAddr;
+
 use observation::{
     Certainty, Certificate, Ech, EchoSymmetry, Handshake, Likeness, Shape, Side, Span, TlsHello,
     TlsSession,
@@ -270,6 +272,18 @@ impl Speech {
     }
 }
 
+impl Tls {
+    /// The client says neither whom it wants nor what it wants to speak.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.asked_for == AskedFor::Nobody && self.offer == Offer::Nothing
+    }
+
+    /// No public authority has signed what the server showed.
+    pub(crate) const fn is_private(&self) -> bool {
+        matches!(self.issuer, Issuer::Private | Issuer::Itself)
+    }
+}
+
 impl Left {
     pub(crate) const fn onward(&self) -> Onward {
         let both = self.originator > 0 && self.responder > 0;
@@ -298,7 +312,10 @@ impl Issuer {
 
 impl AskedFor {
     fn of(hello: &TlsHello<'_>) -> Self {
-        let is_silent = hello.server_name.is_empty() && hello.encrypted_hello == Ech::Absent;
+        // An address is no name, though some programs say it as one.
+        let named = &hello.server_name;
+        let is_unnamed = named.is_empty() || named.parse::<IpAddr>().is_ok();
+        let is_silent = is_unnamed && hello.encrypted_hello == Ech::Absent;
         if is_silent { Self::Nobody } else { Self::Somebody }
     }
 }
@@ -350,6 +367,18 @@ mod tests {
         assert_eq!(offer("imap"), Offer::Other);
         assert_eq!(offer(""), Offer::Nothing);
         assert_eq!(offer("chisel-v3"), Offer::Unregistered);
+    }
+
+    #[test]
+    fn an_address_is_no_name() {
+        let asked_for = |name: &'static str| {
+            let server_name = Cow::Borrowed(name);
+            AskedFor::of(&TlsHello { server_name, ..TlsHello::default() })
+        };
+        assert_eq!(asked_for("api.example.com"), AskedFor::Somebody);
+        for nobody in ["", "198.51.100.10", "fd00:c2::10"] {
+            assert_eq!(asked_for(nobody), AskedFor::Nobody);
+        }
     }
 
     #[test]

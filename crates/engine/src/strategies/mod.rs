@@ -231,6 +231,7 @@ mod tests {
         "roles.rs",
         "shell.rs",
         "typing.rs",
+        "opening.rs",
         "served.rs",
         "session.rs",
         "context.rs",

@@ -15,6 +15,7 @@ mod busy;
 mod echoes;
 mod errands;
 mod fan_in;
+mod first_word;
 mod flood;
 mod freight;
 mod gaps;

@@ -49,9 +49,10 @@ fn a_person_who_types_into_a_server_is_silent() {
 }
 
 #[test]
-fn whole_commands_inside_tls_are_low() {
+fn whole_commands_inside_tls_are_low_where_the_client_had_asked_first() {
     let lines = |talk: &mut Talk| {
         open(talk, "", OPENSSL);
+        talk.sealed(NEAR, 1, 300);
         for (pause, answer) in [(4000, 60), (9000, 1400), (2500, 300), (7000, 90)] {
             talk.sealed(OTHER, pause, 40).sealed(NEAR, 20, answer);
         }

@@ -122,6 +122,14 @@ impl BurstState {
         }
     }
 
+    /// What comes next was sent together with what is not acknowledged yet: it had to wait for
+    /// that, and whoever said it has not been silent.
+    pub(super) fn waited_for_the_network(&mut self, at: Time) {
+        if self.state == State::Silent {
+            self.pause_from = at;
+        }
+    }
+
     /// When the burst ends by a pause.
     pub(super) fn deadline(&self) -> Time {
         if self.state == State::Silent { Time::NEVER } else { self.end + BURST_IDLE }

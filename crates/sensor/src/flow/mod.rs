@@ -113,6 +113,8 @@ struct Half {
     initial: u32,
     /// The next byte to deliver.
     next: u32,
+    /// Up to where the other side has acknowledged it.
+    acked: u32,
     /// The number of its FIN.
     fin: u32,
     /// Where the last segment ended whose number was out of all proportion.

@@ -86,6 +86,9 @@ impl Flow {
             {
                 self.flaws = self.flaws.with(Flaws::OVERLAP_DIFFERS);
             }
+            if behind > 0 && ahead(piece.seq, self.half(piece.side).acked) >= 0 {
+                self.burst.waited_for_the_network(piece.at);
+            }
             self.advance_by(piece.after(behind), pools, out);
             self.drain(piece.side, piece.at, pools, out);
         }

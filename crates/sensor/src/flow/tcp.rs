@@ -89,8 +89,11 @@ impl Flow {
             (half.knows.next, half.next) = (true, seq);
         }
         let other = self.half_mut(side.other());
-        if flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST) && !other.knows.next {
-            (other.knows.next, other.next) = (true, ack);
+        if flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST) {
+            other.acked = ack;
+            if !other.knows.next {
+                (other.knows.next, other.next) = (true, ack);
+            }
         }
     }
 

@@ -82,6 +82,28 @@ fn a_keep_alive_is_nothing_new() {
     assert_eq!(bursts(&told)[0].bytes, 3);
 }
 
+/// The pauses before what the server says, in milliseconds.
+fn pauses(talk: Talk) -> Vec<u64> {
+    let told = talk.told();
+    bursts(&told).iter().map(|burst| burst.pause_before.as_millis()).collect()
+}
+
+#[test]
+fn what_is_sent_again_and_goes_on_breaks_no_silence() {
+    let again = |talk: Talk| talk.wait(1_200).raw(Server, (FIRST, 1001, ACK), b"tick\ntock\n");
+    let said = |acked: u32| {
+        let talk = Talk::new().handshake().wait(2_000).raw(Server, (FIRST, 1001, ACK), b"tick\n");
+        talk.wait(20).raw(Client, (1001, FIRST.wrapping_add(acked), ACK), b"")
+    };
+    assert_eq!(pauses(again(said(0))), [2_000, 0]);
+    // It had to wait for nothing: whoever says so has made it up.
+    assert_eq!(pauses(again(said(5))), [2_000, 1_220]);
+    // Nothing new is nothing said.
+    let kept_alive = said(5).wait(1_000).raw(Server, (FIRST.wrapping_add(4), 1001, ACK), b"\0");
+    let repeated = kept_alive.wait(1_000).raw(Server, (FIRST, 1001, ACK), b"tick\n");
+    assert_eq!(pauses(again(repeated)), [2_000, 3_220]);
+}
+
 /// Says the same things, cut, repeated and shuffled in another way.
 fn recut(chance: &mut Chance, turns: &[(By, Vec<u8>)]) -> Talk {
     let mut talk = Talk::new().handshake();
