@@ -24,7 +24,7 @@ pub(crate) struct Dirty {
     pub surveys: Vec<Place>,
     /// Containers that are known better; some of them may not have run at all.
     pub containers: Vec<ContainerId>,
-    /// Since when there is anything.
+    /// Since when flows are gathered.
     since: Option<Time>,
 }
 
@@ -62,14 +62,15 @@ impl Dirty {
 
     /// Everything once, in an order that does not depend on when it came.
     pub(crate) fn in_order(mut self) -> Self {
-        self.flows.sort_unstable();
-        self.flows.dedup();
-        self.domains.sort_unstable();
-        self.domains.dedup();
-        self.surveys.sort_unstable();
-        self.surveys.dedup();
-        self.containers.sort_unstable();
-        self.containers.dedup();
+        once(&mut self.flows);
+        once(&mut self.domains);
+        once(&mut self.surveys);
+        once(&mut self.containers);
         self
     }
+}
+
+fn once<T: Ord>(all: &mut Vec<T>) {
+    all.sort_unstable();
+    all.dedup();
 }

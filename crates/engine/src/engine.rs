@@ -156,8 +156,7 @@ impl Engine {
 
     /// The input has ended: everything is told as it is now.
     pub fn finish(&mut self, out: &mut impl FnMut(AlertUpdate)) {
-        let gathered = core::mem::take(&mut self.gathered);
-        self.settle(gathered, out);
+        self.settle_gathered(out);
         self.look_at_all_domains(out);
         self.look_at_all(out);
         self.look_at_all_surveys(out);

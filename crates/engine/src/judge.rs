@@ -30,9 +30,14 @@ impl Engine {
         }
         self.settle(dirty, out);
         if self.gathered.due() <= self.clock {
-            let gathered = core::mem::take(&mut self.gathered);
-            self.settle(gathered, out);
+            self.settle_gathered(out);
         }
+    }
+
+    /// Judges what was gathered.
+    pub(crate) fn settle_gathered(&mut self, out: &mut impl FnMut(AlertUpdate)) {
+        let gathered = core::mem::take(&mut self.gathered);
+        self.settle(gathered, out);
     }
 
     /// Resolves, judges and tells.

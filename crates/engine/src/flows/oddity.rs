@@ -229,18 +229,17 @@ impl Flow {
     /// The far end had the first word inside TLS or DTLS. A client that says what it will speak, or
     /// with whom, may have asked with few words.
     fn is_spoken_to_first(&self) -> bool {
-        let is_open = match (self.speech.outer.map(Protocol::name), self.speech.tls) {
+        let names_somebody = || self.speech.tls.is_some_and(|tls| !tls.is_nameless());
+        match self.typing.first_word() {
+            FirstWord::Open | FirstWord::Callers => return false,
+            FirstWord::CalledsAfterGreeting if names_somebody() => return false,
+            FirstWord::CalledsAfterGreeting | FirstWord::Calleds => {}
+        }
+        match (self.speech.outer.map(Protocol::name), self.speech.tls) {
             (Some("tls"), Some(tls)) => tls.outcome == Outcome::Completed,
             (Some("dtls"), _) => self.speech.agreed == Agreed::Both,
             _ => false,
-        };
-        let names_somebody = || self.speech.tls.is_some_and(|tls| !tls.is_nameless());
-        is_open
-            && match self.typing.first_word() {
-                FirstWord::Calleds => true,
-                FirstWord::CalledsAfterGreeting => !names_somebody(),
-                FirstWord::Open | FirstWord::Callers => false,
-            }
+        }
     }
 
     fn seat(&self) -> Option<Seat> {

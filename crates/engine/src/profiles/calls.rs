@@ -172,8 +172,8 @@ impl Calls {
             self.taken = Taken::Yes;
             return if LOOKS.contains(&self.count()) { Ripe::Yes } else { Ripe::No };
         }
-        let series = self.series();
-        let ripe = series.take(&Call::of(flow, id));
+        let bytes = (flow.near_bytes, flow.far_bytes);
+        let ripe = self.series().take((flow.opened, flow.last), flow.closed, bytes);
         self.lead(flow, id);
         ripe
     }
@@ -200,7 +200,8 @@ impl Calls {
         self.series.get_or_insert_with(|| {
             let mut series = Box::<Series>::default();
             if let Some(first) = first {
-                series.take(first);
+                let bytes = (first.sent_bytes, first.received_bytes);
+                series.take((first.opened, first.ended), first.state, bytes);
             }
             series
         })
@@ -305,14 +306,19 @@ impl Calls {
 }
 
 impl Series {
-    fn take(&mut self, call: &Call) -> Ripe {
-        self.last_ended = self.last_ended.max(call.ended);
-        if call.has_failed() {
-            self.last_opened = self.last_opened.max(call.opened);
+    fn take(
+        &mut self,
+        (opened, ended): (Time, Time),
+        state: Option<ConnState>,
+        bytes: (u64, u64),
+    ) -> Ripe {
+        self.last_ended = self.last_ended.max(ended);
+        if has_failed(state) {
+            self.last_opened = self.last_opened.max(opened);
             self.failed_count = self.failed_count.saturating_add(1);
             return if FAILED_LOOKS.contains(&self.failed_count) { Ripe::Yes } else { Ripe::No };
         }
-        self.accept(call.opened, (call.sent_bytes, call.received_bytes))
+        self.accept(opened, bytes)
     }
 
     fn accept(&mut self, start: Time, (sent, received): (u64, u64)) -> Ripe {
