@@ -4,9 +4,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::own::Own;
+use super::played::docker;
 use super::watch::Watch;
 use crate::lab::far_end::{FarEnd, Script, Step, Transport};
 use crate::lab::{Lab, NAMESPACE};
@@ -74,14 +76,10 @@ fn once(lab: &Lab, watch: &Watch, port: u16) -> Result<Attributed> {
         steps: vec![Step::Say("id; uname -a\n".to_owned()), Step::Expect(500)],
     };
     let _far_end = FarEnd::start(&format!("ip netns exec {NAMESPACE}"), &script)?;
-    let id_file = std::env::temp_dir().join(format!("twlab-{}-{port}.cid", std::process::id()));
-    std::fs::remove_file(&id_file).ok();
-    let mut docker = lab.engine.docker();
-    docker.arg("run").arg("--cidfile").arg(&id_file);
-    docker.args(["--rm", "alpine", "telnet", "c2.example.com", &port.to_string()]);
-    docker.stdin(std::process::Stdio::null()).output()?;
-    let id = std::fs::read_to_string(&id_file)?;
-    std::fs::remove_file(&id_file).ok();
+    let own = Own::by_files()?;
+    let line = format!("docker run --rm alpine telnet c2.example.com {port}");
+    docker(lab, &line, &own)?.stdin(std::process::Stdio::null()).output()?;
+    let id = own.containers(lab)?.pop().context("the run made no container")?;
     let began = Instant::now();
     let mut best = Attributed {
         container: Outcome::Unknown,

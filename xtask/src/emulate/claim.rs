@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::case::{Case, FarEndCase};
-use crate::lab::{FAR_END_V4, FAR_END_V6, HOST_V4};
+use crate::lab::{FAR_END_V4, FAR_END_V6, HOST_V4, is_ours};
 
 /// Options of `docker run` and `docker create` that share nothing with another container.
 const FLAGS: &[&str] = &["--rm", "-d", "-i", "-t", "-it", "-di"];
 /// The same, with a value each.
 const VALUES: &[&str] = &["-e", "--label", "--expose", "--restart", "--cap-add"];
-/// Names under these domains lead to the outside world.
-const DOMAINS: &[&str] = &["example.com", "example.net"];
 
 /// What a case claims while it plays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,8 +162,7 @@ impl Part {
         let mut words = line.split(|letter| !is_word(letter)).peekable();
         while let Some(word) = words.next() {
             let address = word.parse::<Ipv4Addr>().ok();
-            let is_outside = DOMAINS.iter().any(|domain| word.ends_with(domain));
-            if !is_outside && address.is_none_or(|address| address.is_unspecified()) {
+            if !is_ours(word) && address.is_none_or(|address| address.is_unspecified()) {
                 continue;
             }
             let is_host = address.is_some_and(|address| is_host(address.into()));

@@ -1,16 +1,14 @@
 //! Which containers are a case's own: those that its lines made, in `before` too.
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use tempfile::TempDir;
 
 use crate::lab::Lab;
-
-static STARTED_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// How they are told from others.
 pub(super) enum Own {
@@ -19,7 +17,7 @@ pub(super) enum Own {
     Since(u64),
     /// The client writes each one's id into a file of this folder. The container knows nothing of
     /// it.
-    Files { folder: PathBuf, told_count: AtomicU32 },
+    Files { folder: TempDir, told_count: AtomicU32 },
 }
 
 impl Own {
@@ -31,11 +29,7 @@ impl Own {
     }
 
     pub(super) fn by_files() -> Result<Self> {
-        let number = STARTED_COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("twlab-cid-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("making {} for the containers' ids", folder.display()))?;
+        let folder = tempfile::tempdir().context("making a folder for the containers' ids")?;
         Ok(Self::Files { folder, told_count: AtomicU32::new(0) })
     }
 
@@ -45,7 +39,7 @@ impl Own {
         let makes = words.first().is_some_and(|verb| verb == "run" || verb == "create");
         if let (Self::Files { folder, told_count }, true) = (self, makes) {
             let number = told_count.fetch_add(1, Ordering::Relaxed);
-            let file = folder.join(number.to_string());
+            let file = folder.path().join(number.to_string());
             words.insert(1, format!("--cidfile={}", file.display()));
         }
         words
@@ -64,7 +58,7 @@ impl Own {
             }
             Self::Files { folder, .. } => {
                 let mut ids = Vec::new();
-                for entry in fs::read_dir(folder)? {
+                for entry in fs::read_dir(folder.path())? {
                     ids.extend(fs::read_to_string(entry?.path()).ok());
                 }
                 // The client makes the file before it knows the id.
@@ -86,14 +80,6 @@ impl Own {
     }
 }
 
-impl Drop for Own {
-    fn drop(&mut self) {
-        if let Self::Files { folder, .. } = self {
-            fs::remove_dir_all(folder).ok();
-        }
-    }
-}
-
 fn seconds_now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
@@ -110,7 +96,7 @@ mod tests {
     fn only_what_makes_a_container_is_told_where_to_write_its_id() -> Result<()> {
         let own = Own::by_files()?;
         let Own::Files { folder, .. } = &own else { unreachable!() };
-        let folder = folder.display();
+        let folder = folder.path().display();
         assert_eq!(told(&own, "run alpine true"), format!("run --cidfile={folder}/0 alpine true"));
         assert_eq!(told(&own, "create alpine"), format!("create --cidfile={folder}/1 alpine"));
         assert_eq!(told(&own, "exec shop run"), "exec shop run");

@@ -154,7 +154,7 @@ fn enter(lab: &Lab, inside: Option<&str>) -> Result<String> {
 }
 
 /// The documented line, with `docker` talking to the lab's engine; no shell in between.
-fn docker(lab: &Lab, line: &str, own: &Own) -> Result<Command> {
+pub(super) fn docker(lab: &Lab, line: &str, own: &Own) -> Result<Command> {
     let words = shlex::split(line).with_context(|| format!("splitting `{line}`"))?;
     let mut docker = lab.engine.docker();
     docker.args(own.told(words.into_iter().skip(1)));

@@ -4,21 +4,18 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::lab::Lab;
 use crate::run;
 
 const START_SECONDS_MAX: u64 = 15;
-
-/// Several may watch at the same time: each has a store of its own.
-static STARTED_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The last revision of one alert.
 #[derive(Clone, Debug)]
@@ -50,7 +47,7 @@ type Log = Arc<Mutex<BTreeMap<String, Said>>>;
 /// A running `tidewaiter watch`.
 pub(super) struct Watch {
     child: Child,
-    store: PathBuf,
+    _store: TempDir,
     said: Log,
     reader: Option<JoinHandle<()>>,
     errors: Option<JoinHandle<String>>,
@@ -63,14 +60,11 @@ impl Watch {
 
     /// Watches the containers of the engine behind this socket, with this list of indicators.
     pub(super) fn start_at(host: &str, record: Option<PathBuf>, intel: &[String]) -> Result<Self> {
-        let number = STARTED_COUNT.fetch_add(1, Ordering::Relaxed);
-        let store =
-            std::env::temp_dir().join(format!("twlab-store-{}-{number}", std::process::id()));
+        let store = tempfile::tempdir().context("making a store")?;
         let mut command = Command::new(crate::program());
-        command.args(["watch", "--format", "ndjson", "--store"]).arg(&store);
+        command.args(["watch", "--format", "ndjson", "--store"]).arg(store.path());
         if !intel.is_empty() {
-            std::fs::create_dir_all(&store)?;
-            let list = store.join("intel.txt");
+            let list = store.path().join("intel.txt");
             std::fs::write(&list, intel.join("\n") + "\n")?;
             command.arg("--intel").arg(list);
         }
@@ -91,7 +85,8 @@ impl Watch {
         });
         let errors = child.stderr.take().context("its errors")?;
         let (ready, errors) = follow_errors(errors);
-        let mut this = Self { child, store, said, reader: Some(reader), errors: Some(errors) };
+        let (reader, errors) = (Some(reader), Some(errors));
+        let mut this = Self { child, _store: store, said, reader, errors };
         let began = Instant::now();
         while !*ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
             if began.elapsed() > Duration::from_secs(START_SECONDS_MAX) {
@@ -129,12 +124,12 @@ impl Watch {
         self.end()
     }
 
+    /// Once: whoever has its number afterwards is another process.
     fn end(&mut self) -> Result<String> {
+        let Some(reader) = self.reader.take() else { return Ok(String::new()) };
         run::succeeds(&format!("kill -INT {}", self.child.id()));
         self.child.wait()?;
-        if let Some(reader) = self.reader.take() {
-            reader.join().ok();
-        }
+        reader.join().ok();
         let said = self.errors.take().and_then(|errors| errors.join().ok());
         Ok(said.unwrap_or_default())
     }
@@ -143,7 +138,6 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.end().ok();
-        std::fs::remove_dir_all(&self.store).ok();
     }
 }
 

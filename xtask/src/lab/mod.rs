@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 pub(crate) use network::HOST_V4;
+pub(crate) use resolver::is_ours;
 
 use crate::run;
 

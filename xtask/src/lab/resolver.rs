@@ -59,7 +59,8 @@ fn serve(socket: &UdpSocket, stop: &AtomicBool) {
     }
 }
 
-fn is_ours(name: &str) -> bool {
+/// Whether a name leads to the far end, or would.
+pub(crate) fn is_ours(name: &str) -> bool {
     DOMAINS.iter().any(|domain| name.ends_with(domain))
 }
 
