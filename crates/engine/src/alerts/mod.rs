@@ -2,7 +2,9 @@
 //! revised.
 //!
 //! An alert's id is that of the earliest opening among its channels, so it does not depend on the
-//! order in which sources were heard; what was told under an id goes where the id goes.
+//! order in which sources were heard. Once it was told, and no late word about its opening can come
+//! any longer, it keeps its id also where an earlier opening is found: whoever follows an incident
+//! follows one id.
 
 mod view;
 
@@ -195,6 +197,7 @@ impl Alerts {
             Owner::Host => return,
         };
         let key = AlertKey { group, far: channel.far.clone() };
+        let opening = self.kept_opening(channel, surroundings.clock).unwrap_or(opening);
         if self.key_of.get(channel).is_some_and(|old| *old != key) {
             self.acquit(channel);
         }
@@ -203,6 +206,19 @@ impl Alerts {
         alert.channels.insert(channel.clone(), opening);
         alert.look_at = surroundings.clock + LAST_LOOK;
         self.changed.insert(key);
+    }
+
+    /// The opening of a channel, where its alert keeps that id.
+    fn kept_opening(&self, channel: &ChannelKey, now: Time) -> Option<Opening> {
+        let alert = self.open.get(self.key_of.get(channel)?)?;
+        let opening = alert.channels.get(channel)?;
+        self.keeps(opening, now).then_some(*opening)
+    }
+
+    /// Whether an alert was told under the id of this opening, so long ago that the order in which
+    /// sources are heard has no part in it.
+    fn keeps(&self, opening: &Opening, now: Time) -> bool {
+        self.told.contains_key(&opening.id) && now > opening.at + LAST_LOOK
     }
 
     /// A channel has no verdict any longer (its flow turned out to be another's).
@@ -259,7 +275,7 @@ impl Alerts {
         }
         before.iter().for_each(|id| drop(self.ids.remove(id)));
         for key in &changed {
-            self.identify(key);
+            self.identify(key, surroundings.clock);
             self.mark(key, surroundings);
         }
         self.make_room(&changed, &mut dropped);
@@ -273,10 +289,12 @@ impl Alerts {
         dropped
     }
 
-    /// The earliest opening of its channels names an alert; one without channels is gone.
-    fn identify(&mut self, key: &AlertKey) {
-        let Some(alert) = self.open.get_mut(key) else { return };
-        let Some(opening) = alert.channels.values().min() else {
+    /// The earliest opening of its channels names an alert, but for one whose id it keeps; an alert
+    /// without channels is gone.
+    fn identify(&mut self, key: &AlertKey, now: Time) {
+        let Some(alert) = self.open.get(key) else { return };
+        let by_rank = |opening: &&Opening| (!self.keeps(opening, now), **opening);
+        let Some(opening) = alert.channels.values().min_by_key(by_rank) else {
             if let Some(due) = self.open.remove(key).and_then(|alert| alert.due) {
                 self.due.remove(&(due, key.clone()));
             }
@@ -287,7 +305,9 @@ impl Alerts {
         while self.ids.contains_key(&id) {
             id = AlertId(id.0.wrapping_add(1));
         }
-        alert.id = Some(id);
+        if let Some(alert) = self.open.get_mut(key) {
+            alert.id = Some(id);
+        }
         self.ids.insert(id, key.clone());
     }
 

@@ -1,13 +1,15 @@
 //! What never changes the final alerts: the order in which witnesses are heard, ticks, saving and
 //! loading, neighbours, names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{Alert, AlertId, AlertUpdate, Engine, Limits};
-use observation::{Fact, Time};
+use observation::{Fact, PortId, Side, Time};
 
 use crate::busy;
-use crate::world::{Told, World, judge, keep};
+use crate::habits::{self, Kind, call, timer, workload};
+use crate::talk::Talk;
+use crate::world::{Box_, START_MS, Told, World, judge, keep};
 
 const LATE_MS_MAX: u64 = 10_000;
 
@@ -89,6 +91,41 @@ fn an_id_stays_while_an_incident_goes_on() {
     engine.finish(&mut out);
     // The banner that a grammar explains in the end, and the name that resolves in the end.
     assert_eq!(closed.len(), 2, "{closed:#?}");
+}
+
+#[test]
+fn an_id_stays_when_an_earlier_opening_is_found() {
+    const TIMER_S: f64 = 60.0;
+    let mut world = World::new();
+    let mut dice = habits::Dice::new(1);
+    let it = workload(&mut world, 1, 1);
+    let kind = Kind::to([37, 1, 1, 9], 443);
+    let calls = timer(TIMER_S, 0.1, 0.0, 0.5, &mut dice);
+    calls.iter().for_each(|at| call(&mut world, &it, &kind, *at, &mut dice));
+    // Between its second call and its third it is heard to speak with a broker.
+    let heard = Box_ { port: PortId::UNKNOWN, ..it };
+    let mut talk = Talk::open(&heard, 52_000, kind.far, START_MS + 90_000);
+    talk.sealed(Side::Originator, 1, 90).speaks("mqtt").sealed(Side::Responder, 3, 200);
+    world.talk(talk.end());
+    let mut updates = Vec::new();
+    let mut engine = Engine::new(Limits::default(), 0);
+    for told in &world.merged() {
+        engine.observe(told, &mut |update| updates.push(update));
+    }
+    engine.finish(&mut |update| updates.push(update));
+    let ids: BTreeSet<AlertId> = updates
+        .iter()
+        .filter_map(|update| match update {
+            AlertUpdate::Opened(alert) | AlertUpdate::Revised(alert) => Some(alert.id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((ids.len(), updates.iter().filter(|update| is_closed(update)).count()), (1, 0));
+    let last = updates.iter().rev().find_map(|update| match update {
+        AlertUpdate::Revised(alert) => Some(alert),
+        _ => None,
+    });
+    assert!(last.is_some_and(|alert| alert.strategy == "beacon"), "{last:#?}");
 }
 
 fn is_closed(update: &AlertUpdate) -> bool {
