@@ -1,14 +1,14 @@
 //! Lanes: the sensor on several threads. Each lane owns some of the fixed shards of all traffic;
 //! the output is the same for any number of them.
 //!
-//! Blocks of packets cross threads, not packets. Every lane is told the time that the packets of
-//! all lanes say it is, and what a lane tells carries its turn, so that the merge is in the order
-//! in which one lane would have told it.
+//! A thread of its own reads for them, so that whoever judges does nothing else. Blocks of packets
+//! cross threads, not packets. Every lane is told the time that the packets of all lanes say it is,
+//! and what a lane tells carries its turn, so that the merge is in the order in which one lane would
+//! have told it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 
 use anyhow::{Context, anyhow};
 use observation::{Observation, PortId, SourceId, Time};
@@ -20,8 +20,11 @@ use super::order::{Batch, Turn, in_turn};
 const BLOCK_PACKET_COUNT_MAX: usize = 1024;
 /// … or so many bytes.
 const BLOCK_BYTES_MAX: usize = 512 << 10;
-/// Blocks without an answer: enough that no lane waits while the judge is busy.
+/// Blocks that wait for a lane, and answers that wait for the judge: enough that nobody waits while
+/// another is busy.
 const BLOCKS_UNDER_WAY_MAX: usize = 8;
+
+const STOPPED: &str = "a lane has stopped";
 
 /// What a lane notes of an Observation for whoever merges; nothing where it does not matter there.
 pub(crate) type Note = fn(&Observation<'_>, &mut Vec<u8>) -> anyhow::Result<()>;
@@ -83,13 +86,9 @@ impl Block {
     }
 }
 
-/// What a lane is asked to do, and the memory for its answer.
-struct Work {
-    what: What,
-    batch: Batch<Turn>,
-}
-
-enum What {
+/// What a lane is asked to do.
+#[derive(Clone, Debug)]
+enum Work {
     /// Let time pass and take these packets.
     Block(Arc<Block>),
     /// The input has ended.
@@ -98,127 +97,155 @@ enum What {
 
 /// What a lane answers to one piece of work.
 struct Told {
+    done: Work,
     batch: Batch<Turn>,
     tally: Tally,
 }
 
-/// One lane's thread and the two ways to it.
-struct Running {
-    work: SyncSender<Work>,
-    answers: Receiver<anyhow::Result<Told>>,
-    thread: JoinHandle<()>,
+/// How many lanes there are, and what each is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) lane_count: u8,
+    pub(super) limits: Limits,
+    pub(super) seed: u64,
+    pub(super) note: Note,
 }
 
-/// All lanes.
-pub(super) struct Lanes {
-    lanes: Vec<Running>,
+/// Reads with `read` on a thread of its own, takes the packets through all lanes, and hands on here
+/// what they tell. Says what became of all packets.
+pub(super) fn through_lanes<R: Send>(
+    plan: Plan,
+    read: impl FnOnce(&mut Feeder) -> anyhow::Result<R> + Send,
+    out: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<(R, Tally)> {
+    scope(|scope| {
+        let (spare_blocks, spares) = channel();
+        let mut feeder = Feeder::new(spares);
+        let mut lanes = Vec::new();
+        for index in 0..plan.lane_count.max(1) {
+            let (lane, work) = Running::start(scope, plan, index)?;
+            feeder.lanes.push(work);
+            lanes.push(lane);
+        }
+        let reader = Builder::new().name(String::from("reader"));
+        let reader = reader.spawn_scoped(scope, move || {
+            let reading = read(&mut feeder)?;
+            feeder.finish()?;
+            Ok::<R, anyhow::Error>(reading)
+        });
+        let told = hand_on(&lanes, &spare_blocks, out);
+        // Whoever still works for a judge that has failed stops at the closed channels; a lane that
+        // panicked has been noticed by its missing answer.
+        let threads: Vec<_> = lanes.into_iter().map(|lane| lane.thread).collect();
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+        let reading = reader.context("starting a thread that reads")?.join();
+        let tally = told?;
+        let reading = reading.map_err(|_| anyhow!("the thread that reads has stopped"))??;
+        Ok((reading, tally.context(STOPPED)?))
+    })
+}
+
+/// Hands on what the lanes tell, block by block. Nothing where they stop before the input has ended.
+fn hand_on(
+    lanes: &[Running<'_>],
+    spare_blocks: &Sender<Block>,
+    mut out: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Tally>> {
+    loop {
+        let (mut batches, mut tally, mut done) = (Vec::new(), Tally::default(), Work::Finish);
+        for lane in lanes {
+            let Ok(told) = lane.answers.recv() else { return Ok(None) };
+            let told = told?;
+            batches.push(told.batch);
+            tally = tally.plus(&told.tally);
+            done = told.done;
+        }
+        in_turn(&batches, &mut out)?;
+        for (lane, mut batch) in lanes.iter().zip(batches) {
+            batch.clear();
+            // Memory that nobody wants any longer is given back.
+            let _ = lane.spares.send(batch);
+        }
+        match done {
+            Work::Block(block) => {
+                let block = Arc::into_inner(block);
+                block.into_iter().for_each(|block| drop(spare_blocks.send(block)));
+            }
+            Work::Finish => return Ok(Some(tally)),
+        }
+    }
+}
+
+/// Whoever reads gives the packets to this.
+pub(super) struct Feeder {
+    lanes: Vec<SyncSender<Work>>,
     watermark: Watermark,
     block: Block,
-    /// Work without an answer; the blocks are filled again afterwards, so that memory is not asked
-    /// for anew.
-    under_way: VecDeque<Option<Arc<Block>>>,
-    spare_blocks: Vec<Block>,
-    spare_batches: Vec<Batch<Turn>>,
-    tally: Tally,
+    /// Blocks that are filled again, so that memory is not asked for anew.
+    spares: Receiver<Block>,
 }
 
-impl Lanes {
-    /// Starts `count` lanes.
-    pub(super) fn start(count: u8, limits: Limits, seed: u64, note: Note) -> anyhow::Result<Self> {
-        let count = count.max(1);
-        let mut lanes = Vec::new();
-        for index in 0..count {
-            let (work, to_do) = sync_channel(BLOCKS_UNDER_WAY_MAX + 1);
-            let (told, answers) = sync_channel(BLOCKS_UNDER_WAY_MAX + 1);
-            // Lanes share one budget; what one flow may hold does not depend on them.
-            let limits = Limits {
-                reorder_flow_bytes_max: limits.reorder_flow_bytes_max,
-                port_count_max: limits.port_count_max,
-                ..limits.divided_by(u32::from(count))
-            };
-            let sensor = Sensor::new(limits, seed, Lane { index, count });
-            let thread = Builder::new()
-                .name(format!("lane-{index}"))
-                .spawn(move || run_lane(sensor, note, &to_do, &told))
-                .context("starting a thread for a lane")?;
-            lanes.push(Running { work, answers, thread });
-        }
-        Ok(Self {
-            lanes,
-            watermark: Watermark::default(),
-            block: Block::default(),
-            under_way: VecDeque::new(),
-            spare_blocks: Vec::new(),
-            spare_batches: Vec::new(),
-            tally: Tally::default(),
-        })
+impl Feeder {
+    fn new(spares: Receiver<Block>) -> Self {
+        let (watermark, block) = (Watermark::default(), Block::default());
+        Self { lanes: Vec::new(), watermark, block, spares }
     }
 
-    /// Takes the next packet, and hands on what the lanes have told meanwhile.
-    pub(super) fn packet(
-        &mut self,
-        packet: &Packet<'_>,
-        out: impl FnMut(&[u8]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    /// Takes the next packet.
+    pub(super) fn packet(&mut self, packet: &Packet<'_>) -> anyhow::Result<()> {
         let now = self.watermark.pass(packet.at);
         self.block.put(packet, now);
-        if self.block.is_full() { self.next_block(out) } else { Ok(()) }
+        if self.block.is_full() { self.next_block() } else { Ok(()) }
     }
 
-    /// The input has ended: hands on the rest, and says what became of all packets.
-    pub(super) fn finish(
-        mut self,
-        mut out: impl FnMut(&[u8]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Tally> {
-        self.next_block(&mut out)?;
-        self.send(None)?;
-        while !self.under_way.is_empty() {
-            self.answer(&mut out)?;
-        }
-        for Running { work, answers, thread } in self.lanes {
-            drop((work, answers));
-            // A lane that panicked has been noticed by its missing answer.
-            let _ = thread.join();
-        }
-        Ok(self.tally)
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.next_block()?;
+        self.send(&Work::Finish)
     }
 
-    fn next_block(&mut self, out: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let empty = self.spare_blocks.pop().unwrap_or_default();
+    fn next_block(&mut self) -> anyhow::Result<()> {
+        let mut empty = self.spares.try_recv().unwrap_or_default();
+        empty.clear();
         let block = std::mem::replace(&mut self.block, empty);
-        self.send(Some(Arc::new(block)))?;
-        if self.under_way.len() > BLOCKS_UNDER_WAY_MAX { self.answer(out) } else { Ok(()) }
+        self.send(&Work::Block(Arc::new(block)))
     }
 
     /// Sends work on its way; every lane takes the packets of its own shards.
-    fn send(&mut self, block: Option<Arc<Block>>) -> anyhow::Result<()> {
-        for lane in &self.lanes {
-            let what = block.as_ref().map_or(What::Finish, |block| What::Block(Arc::clone(block)));
-            let batch = self.spare_batches.pop().unwrap_or_default();
-            lane.work.send(Work { what, batch }).map_err(|_| anyhow!("a lane has stopped"))?;
-        }
-        self.under_way.push_back(block);
-        Ok(())
+    fn send(&self, work: &Work) -> anyhow::Result<()> {
+        self.lanes.iter().try_for_each(|lane| lane.send(work.clone()).map_err(|_| anyhow!(STOPPED)))
     }
+}
 
-    /// Hands on what the lanes told about the oldest piece of work without an answer.
-    fn answer(&mut self, out: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let mut batches = Vec::new();
-        self.tally = Tally::default();
-        for lane in &self.lanes {
-            let told = lane.answers.recv().context("a lane has stopped")??;
-            batches.push(told.batch);
-            self.tally = self.tally.plus(&told.tally);
-        }
-        // Every lane has let go of its block before it answered.
-        if let Some(mut block) = self.under_way.pop_front().flatten().and_then(Arc::into_inner) {
-            block.clear();
-            self.spare_blocks.push(block);
-        }
-        in_turn(&batches, out)?;
-        batches.iter_mut().for_each(Batch::clear);
-        self.spare_batches.append(&mut batches);
-        Ok(())
+/// One lane's thread and the ways to and from it.
+struct Running<'scope> {
+    answers: Receiver<anyhow::Result<Told>>,
+    /// Batches that are filled again.
+    spares: Sender<Batch<Turn>>,
+    thread: ScopedJoinHandle<'scope, ()>,
+}
+
+impl<'scope> Running<'scope> {
+    fn start(
+        scope: &'scope Scope<'scope, '_>,
+        plan: Plan,
+        index: u8,
+    ) -> anyhow::Result<(Self, SyncSender<Work>)> {
+        let (work, to_do) = sync_channel(BLOCKS_UNDER_WAY_MAX);
+        let (told, answers) = sync_channel(BLOCKS_UNDER_WAY_MAX);
+        let (spares, batches) = channel();
+        let count = plan.lane_count.max(1);
+        // Lanes share one budget; what one flow may hold does not depend on them.
+        let limits = Limits {
+            reorder_flow_bytes_max: plan.limits.reorder_flow_bytes_max,
+            port_count_max: plan.limits.port_count_max,
+            ..plan.limits.divided_by(u32::from(count))
+        };
+        let sensor = Sensor::new(limits, plan.seed, Lane { index, count });
+        let thread = Builder::new()
+            .name(format!("lane-{index}"))
+            .spawn_scoped(scope, move || run_lane(sensor, plan.note, &to_do, (&batches, &told)))
+            .context("starting a thread for a lane")?;
+        Ok((Self { answers, spares, thread }, work))
     }
 }
 
@@ -226,12 +253,12 @@ fn run_lane(
     mut sensor: Sensor,
     note: Note,
     work: &Receiver<Work>,
-    answers: &SyncSender<anyhow::Result<Told>>,
+    (spares, answers): (&Receiver<Batch<Turn>>, &SyncSender<anyhow::Result<Told>>),
 ) {
-    while let Ok(Work { what, mut batch }) = work.recv() {
-        let done = tell(&mut sensor, note, &what, &mut batch);
-        drop(what);
-        let told = done.map(|()| Told { batch, tally: *sensor.tally() });
+    while let Ok(work) = work.recv() {
+        let mut batch = spares.try_recv().unwrap_or_default();
+        let told = tell(&mut sensor, note, &work, &mut batch);
+        let told = told.map(|()| Told { done: work, batch, tally: *sensor.tally() });
         if answers.send(told).is_err() {
             return;
         }
@@ -241,7 +268,7 @@ fn run_lane(
 fn tell(
     sensor: &mut Sensor,
     note: Note,
-    what: &What,
+    work: &Work,
     batch: &mut Batch<Turn>,
 ) -> anyhow::Result<()> {
     let mut failure = None;
@@ -250,14 +277,14 @@ fn tell(
             failure.get_or_insert(error);
         }
     };
-    match what {
-        What::Block(block) => {
+    match work {
+        Work::Block(block) => {
             for (number, (now, packet)) in (0_u32..).zip(block.packets()) {
                 sensor.advance_ranked(now, &mut |rank, told| put((number, rank), told));
                 sensor.packet_ranked(packet, &mut |rank, told| put((number, rank), told));
             }
         }
-        What::Finish => sensor.finish_ranked(&mut |rank, told| put((0, rank), told)),
+        Work::Finish => sensor.finish_ranked(&mut |rank, told| put((0, rank), told)),
     }
     failure.map_or(Ok(()), Err)
 }

@@ -4,15 +4,15 @@
 use observation::Observation;
 use sensor::{Lane, Limits, Sensor, Tally, Watermark};
 
-use super::lanes::{Lanes, Note};
+use super::lanes::{Feeder, Note, Plan, through_lanes};
 use crate::progress::Progress;
 use crate::sources::captures::{CaptureFile, Reading, each_packet};
 
 /// Replayed runs are the same every time, hash tables included.
 pub(crate) const REPLAY_SEED: u64 = 0;
 
-/// The progress bar is looked after so often.
-const PACKETS_PER_SHOW: u64 = 1 << 12;
+/// The progress bar is looked after once in so many packets, or so many things that they tell.
+const COUNT_PER_SHOW: u64 = 1 << 12;
 
 /// Whoever listens to what the sensor tells.
 pub(crate) trait Listener {
@@ -24,7 +24,8 @@ pub(crate) trait Listener {
     fn read(&mut self, noted: &[u8]) -> anyhow::Result<()>;
 }
 
-/// Reads the captures through `lane_count` lanes. One lane is this thread.
+/// Reads the captures through `lane_count` lanes. One lane is this thread; of more,
+/// each is a thread, and another one reads.
 pub(crate) fn replay(
     captures: &[CaptureFile],
     lane_count: u8,
@@ -34,14 +35,16 @@ pub(crate) fn replay(
     if lane_count <= 1 {
         return alone(captures, progress, listener);
     }
-    let mut lanes = Lanes::start(lane_count, Limits::default(), REPLAY_SEED, listener.note())?;
-    let mut packet_count = 0_u64;
-    let reading = each_packet(captures, progress.read_bytes(), &mut |packet| {
-        show(progress, &mut packet_count);
-        lanes.packet(&packet, |noted| listener.read(noted))
-    })?;
-    let tally = lanes.finish(|noted| listener.read(noted))?;
-    Ok((reading, tally))
+    let plan =
+        Plan { lane_count, limits: Limits::default(), seed: REPLAY_SEED, note: listener.note() };
+    let read = |feeder: &mut Feeder| {
+        each_packet(captures, progress.read_bytes(), &mut |packet| feeder.packet(&packet))
+    };
+    let mut noted_count = 0;
+    through_lanes(plan, read, |noted| {
+        show(progress, &mut noted_count);
+        listener.read(noted)
+    })
 }
 
 fn alone(
@@ -77,9 +80,9 @@ fn hearing<L: Listener>(
     failure.map_or(Ok(()), Err)
 }
 
-fn show(progress: &Progress, packet_count: &mut u64) {
-    *packet_count += 1;
-    if packet_count.is_multiple_of(PACKETS_PER_SHOW) {
+fn show(progress: &Progress, count: &mut u64) {
+    *count += 1;
+    if count.is_multiple_of(COUNT_PER_SHOW) {
         progress.show();
     }
 }
