@@ -2,9 +2,9 @@
 //! the output is the same for any number of them.
 //!
 //! A thread of its own reads for them, so that whoever judges does nothing else. Blocks of packets
-//! cross threads, not packets. Every lane is told the time that the packets of all lanes say it is,
-//! and what a lane tells carries its turn, so that the merge is in the order in which one lane would
-//! have told it.
+//! cross threads, not packets. Every lane is told the time that the packets of all lanes say it
+//! is, and what a lane tells carries its turn, so that the merge is in the order in which one lane
+//! would have told it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -145,7 +145,7 @@ pub(super) fn through_lanes<R: Send>(
     })
 }
 
-/// Hands on what the lanes tell, block by block. Nothing where they stop before the input has ended.
+/// Hands on what the lanes tell, block by block. Nothing where they stop before the input's end.
 fn hand_on(
     lanes: &[Running<'_>],
     spare_blocks: &Sender<Block>,
