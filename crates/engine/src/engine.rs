@@ -13,8 +13,9 @@ use crate::alerts::{Alerts, Channels, Following, surroundings};
 use crate::baseline::Baselines;
 use crate::channel::{Channel, ChannelKey, Far};
 use crate::dirty::Dirty;
-use crate::flows::{self, Flows, Handle, Keep, Seed};
+use crate::flows::{self, Flows, Handle, Keep};
 use crate::health::{Destinations, Health};
+use crate::index::Seed;
 use crate::lasting::Lengths;
 use crate::ledger::{
     ADDRESS_COUNT_MAX, Asked, ByHand, LATE_MS_MAX, Ledger, Outcome, Owner, STAMP_MS_MAX, Touched,
@@ -104,24 +105,25 @@ impl Engine {
     /// hostile, fixed in replay. It never reaches the output.
     #[must_use]
     pub fn new(limits: Limits, seed: u64) -> Self {
+        let seed = Seed(seed);
         Self {
             limits,
             clock: Time(0),
-            ledger: Ledger::new(&limits),
-            flows: Flows::new(&limits, Seed(seed)),
+            ledger: Ledger::new(&limits, seed),
+            flows: Flows::new(&limits, seed),
             channels: Channels::new(),
             alerts: Alerts::new(&limits),
             profiles: Profiles::new(&limits, seed),
             callers: Profiles::of_callers(&limits, seed),
             health: Health::default(),
-            destinations: Destinations::new(&limits),
+            destinations: Destinations::new(&limits, seed),
             lookups: Lookups::new(&limits, seed),
-            relays: Relays::new(&limits),
-            stacks: Stacks::new(&limits),
-            agents: Stacks::new(&limits),
-            lengths: Lengths::new(&limits),
-            surveys: Surveys::new(&limits),
-            baselines: Baselines::new(&limits),
+            relays: Relays::new(&limits, seed),
+            stacks: Stacks::new(&limits, seed),
+            agents: Stacks::new(&limits, seed),
+            lengths: Lengths::new(&limits, seed),
+            surveys: Surveys::new(&limits, seed),
+            baselines: Baselines::new(&limits, seed),
             silent: Timers::default(),
             gathered: Dirty::default(),
             channel_evicted_count: 0,

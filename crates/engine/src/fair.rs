@@ -1,53 +1,130 @@
 //! A map with a limit in which everybody may fill only his own share: what a group adds too much
 //! goes at the expense of the group that has the most, its oldest entry first.
 //!
-//! It is ordered by key, so nothing that is computed from it depends on a hash seed.
+//! Where things lie depends on the hash seed, and what is told never does: [`Fair::iter`] is in the
+//! order of the keys.
 
-use alloc::collections::btree_map::Entry as MapEntry;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::hash::Hash;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Fair<G: Ord, K: Ord, V> {
-    entries: BTreeMap<K, Entry<G, V>>,
-    /// The entries of each group by age.
-    groups: Groups<G, K>,
+use crate::index::{Index, Seed};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    from = "Saved<G, K, V>",
+    bound(deserialize = "G: Ord + Copy + Deserialize<'de>, K: Hash + Ord + Deserialize<'de>, \
+                         V: Deserialize<'de>")
+)]
+pub(crate) struct Fair<G, K, V> {
+    slots: Vec<Option<Slot<G, K, V>>>,
+    free: Vec<u32>,
+    by_key: Index,
+    groups: BTreeMap<G, Group>,
     /// Groups by their size, in steps: who has some entries more than another is as good as equal.
     by_size: BTreeSet<(usize, G)>,
-    next_age: u64,
+    seed: Seed,
     count_max: usize,
     evicted_count: u64,
 }
 
 /// Sizes are told apart in so many steps.
 const SIZE_STEPS: usize = 256;
+const NONE: u32 = u32::MAX;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Entry<G, V> {
+/// An entry, and its neighbours in its group.
+#[derive(Clone, Debug)]
+struct Slot<G, K, V> {
     group: G,
-    age: u64,
+    key: K,
     value: V,
+    older: u32,
+    newer: u32,
 }
 
-impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
-    pub(crate) const fn new(count_max: usize) -> Self {
+/// The entries of a group by age.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    oldest: u32,
+    newest: u32,
+    count: usize,
+}
+
+/// What is saved of [`Fair`]: its entries group by group, the oldest first.
+#[derive(Deserialize)]
+#[serde(rename = "Fair")]
+struct Saved<G, K, V> {
+    seed: Seed,
+    count_max: usize,
+    evicted_count: u64,
+    entries: Vec<(G, K, V)>,
+}
+
+impl<G: Ord + Copy, K: Hash + Ord, V> From<Saved<G, K, V>> for Fair<G, K, V> {
+    fn from(saved: Saved<G, K, V>) -> Self {
+        let mut fair = Self::new(saved.count_max, saved.seed);
+        fair.evicted_count = saved.evicted_count;
+        for (group, key, value) in saved.entries {
+            let hash = fair.seed.of(&key);
+            fair.add(hash, (group, key, value));
+        }
+        fair
+    }
+}
+
+impl<G: Ord + Serialize, K: Serialize, V: Serialize> Serialize for Fair<G, K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut saved = serializer.serialize_struct("Fair", 4)?;
+        saved.serialize_field("seed", &self.seed)?;
+        saved.serialize_field("count_max", &self.count_max)?;
+        saved.serialize_field("evicted_count", &self.evicted_count)?;
+        let by_age = self.groups.values().flat_map(|group| self.from(group.oldest));
+        let entries: Vec<_> = by_age.map(|slot| (&slot.group, &slot.key, &slot.value)).collect();
+        saved.serialize_field("entries", &entries)?;
+        saved.end()
+    }
+}
+
+impl<G, K, V> Fair<G, K, V> {
+    /// The entries of a group from this one on, in the order of their age.
+    fn from(&self, first: u32) -> impl Iterator<Item = &Slot<G, K, V>> {
+        core::iter::successors(self.slot(first), |slot| self.slot(slot.newer))
+    }
+
+    fn slot(&self, number: u32) -> Option<&Slot<G, K, V>> {
+        self.slots.get(number as usize)?.as_ref()
+    }
+
+    fn slot_mut(&mut self, number: u32) -> Option<&mut Slot<G, K, V>> {
+        self.slots.get_mut(number as usize)?.as_mut()
+    }
+}
+
+impl<G: Ord + Copy, K: Hash + Ord, V> Fair<G, K, V> {
+    pub(crate) fn new(count_max: usize, seed: Seed) -> Self {
         Self {
-            entries: BTreeMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: Index::default(),
             groups: BTreeMap::new(),
             by_size: BTreeSet::new(),
-            next_age: 0,
-            count_max,
+            seed,
+            count_max: count_max.min(NONE as usize - 1),
             evicted_count: 0,
         }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.entries.get(key).map(|entry| &entry.value)
+        let number = self.find(self.seed.of(key), key)?;
+        self.slot(number).map(|slot| &slot.value)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.entries.get_mut(key).map(|entry| &mut entry.value)
+        let number = self.find(self.seed.of(key), key)?;
+        self.slot_mut(number).map(|slot| &mut slot.value)
     }
 
     /// The entry of `key`, made for `group` if absent. Gives what had to go for it.
@@ -57,86 +134,121 @@ impl<G: Ord + Copy, K: Ord + Clone, V> Fair<G, K, V> {
         key: K,
         make: impl FnOnce() -> V,
     ) -> (Option<&mut V>, Option<(K, V)>) {
-        let has_room = self.entries.len() < self.count_max || self.entries.contains_key(&key);
-        let evicted = if has_room { None } else { self.evict() };
-        let Self { entries, groups, by_size, next_age, count_max, .. } = self;
-        // Mostly it is there, and one search is enough.
-        let entry = match entries.entry(key) {
-            MapEntry::Occupied(known) => known.into_mut(),
-            MapEntry::Vacant(room) => {
-                let age = *next_age;
-                *next_age += 1;
-                let key = room.key().clone();
-                resize((groups, by_size), *count_max, group, |all| all.insert(age, key));
-                room.insert(Entry { group, age, value: make() })
+        let hash = self.seed.of(&key);
+        let (number, evicted) = match self.find(hash, &key) {
+            Some(number) => (Some(number), None),
+            None => {
+                let evicted = if self.len() < self.count_max { None } else { self.evict() };
+                (self.add(hash, (group, key, make())), evicted)
             }
         };
-        (Some(&mut entry.value), evicted)
+        let slot = number.and_then(|number| self.slot_mut(number));
+        (slot.map(|slot| &mut slot.value), evicted)
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let entry = self.entries.remove(key)?;
-        let sizes = (&mut self.groups, &mut self.by_size);
-        resize(sizes, self.count_max, entry.group, |all| all.remove(&entry.age));
-        Some(entry.value)
+        let number = self.find(self.seed.of(key), key)?;
+        self.take(number).map(|(_, value)| value)
     }
 
     /// All entries in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.iter().map(|(key, entry)| (key, &entry.value))
+        let entries = self.slots.iter().flatten();
+        let mut entries: Vec<_> = entries.map(|slot| (&slot.key, &slot.value)).collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        entries.into_iter()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.by_key.len()
     }
 
     pub(crate) const fn evicted_count(&self) -> u64 {
         self.evicted_count
     }
 
+    fn find(&self, hash: u64, key: &K) -> Option<u32> {
+        self.by_key.find(hash, |number| self.slot(number).is_some_and(|slot| slot.key == *key))
+    }
+
     fn evict(&mut self) -> Option<(K, V)> {
         let (_, group) = *self.by_size.last()?;
-        let (_, key) = self.groups.get(&group)?.first_key_value()?;
-        let key = key.clone();
-        let value = self.remove(&key)?;
+        let oldest = self.groups.get(&group)?.oldest;
+        let gone = self.take(oldest)?;
         self.evicted_count += 1;
+        Some(gone)
+    }
+
+    fn add(&mut self, hash: u64, (group, key, value): (G, K, V)) -> Option<u32> {
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).ok()?
+            }
+        };
+        let alone = Group { oldest: number, newest: NONE, count: 0 };
+        let of_group = self.groups.entry(group).or_insert(alone);
+        let before = of_group.count;
+        let older = core::mem::replace(&mut of_group.newest, number);
+        of_group.count += 1;
+        if let Some(slot) = self.slot_mut(older) {
+            slot.newer = number;
+        }
+        *self.slots.get_mut(number as usize)? =
+            Some(Slot { group, key, value, older, newer: NONE });
+        self.by_key.insert(hash, number);
+        self.resize(group, before, before + 1);
+        Some(number)
+    }
+
+    fn take(&mut self, number: u32) -> Option<(K, V)> {
+        let slot = self.slots.get_mut(number as usize)?.take()?;
+        let Slot { group, key, value, older, newer } = slot;
+        self.free.push(number);
+        self.by_key.remove(self.seed.of(&key), number);
+        if let Some(slot) = self.slot_mut(older) {
+            slot.newer = newer;
+        }
+        if let Some(slot) = self.slot_mut(newer) {
+            slot.older = older;
+        }
+        let of_group = self.groups.get_mut(&group)?;
+        if of_group.oldest == number {
+            of_group.oldest = newer;
+        }
+        if of_group.newest == number {
+            of_group.newest = older;
+        }
+        of_group.count -= 1;
+        let after = of_group.count;
+        if after == 0 {
+            self.groups.remove(&group);
+        }
+        self.resize(group, after + 1, after);
         Some((key, value))
     }
+
+    /// A group has grown or shrunk.
+    fn resize(&mut self, group: G, before: usize, after: usize) {
+        let step = self.count_max / SIZE_STEPS + 1;
+        let size = |count: usize| (count > 0).then_some(count / step);
+        if size(before) == size(after) {
+            return;
+        }
+        if let Some(size) = size(before) {
+            self.by_size.remove(&(size, group));
+        }
+        self.by_size.extend(size(after).map(|size| (size, group)));
+    }
 }
-
-type Groups<G, K> = BTreeMap<G, BTreeMap<u64, K>>;
-
-/// Changes the entries of a group, and keeps its size in step.
-fn resize<G: Ord + Copy, K, R>(
-    (groups, by_size): (&mut Groups<G, K>, &mut BTreeSet<(usize, G)>),
-    count_max: usize,
-    group: G,
-    change: impl FnOnce(&mut BTreeMap<u64, K>) -> R,
-) {
-    let step = count_max / SIZE_STEPS + 1;
-    let entries = groups.entry(group).or_default();
-    let before = (!entries.is_empty()).then(|| entries.len() / step);
-    change(entries);
-    let after = (!entries.is_empty()).then(|| entries.len() / step);
-    if after.is_none() {
-        groups.remove(&group);
-    }
-    if before == after {
-        return;
-    }
-    if let Some(size) = before {
-        by_size.remove(&(size, group));
-    }
-    by_size.extend(after.map(|size| (size, group)));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn who_floods_loses_his_own() {
-        let mut map = Fair::new(4);
+        let mut map = Fair::new(4, Seed(7));
         map.entry("quiet", 1, || 10);
         for key in 100..200 {
             map.entry("loud", key, || key);
@@ -148,7 +260,7 @@ mod tests {
 
     #[test]
     fn touching_an_entry_evicts_nothing() {
-        let mut map = Fair::new(1);
+        let mut map = Fair::new(1, Seed(7));
         map.entry((), 1, || 1);
         let (value, evicted) = map.entry((), 1, || 2);
         assert_eq!((value.copied(), evicted), (Some(1), None));

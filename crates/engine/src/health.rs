@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Blind;
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::ledger::Place;
 use crate::limits::Limits;
 
@@ -166,10 +167,10 @@ impl LatestVisits {
 const VISIT_PER_PLACE_COUNT_MAX: usize = 8;
 
 impl Destinations {
-    pub(crate) const fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
-            by_far: Fair::new(limits.place_count_max),
-            places: Fair::new(limits.place_count_max),
+            by_far: Fair::new(limits.place_count_max, seed),
+            places: Fair::new(limits.place_count_max, seed),
             visit_count: 0,
             visit_count_max: limits.place_count_max.saturating_mul(VISIT_PER_PLACE_COUNT_MAX),
             forgotten_count: 0,

@@ -4,6 +4,7 @@ use observation::{PortId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::ledger::Place;
 use crate::limits::Limits;
 
@@ -37,8 +38,8 @@ pub(crate) struct Lengths {
 }
 
 impl Lengths {
-    pub(crate) const fn new(limits: &Limits) -> Self {
-        Self { places: Fair::new(limits.place_count_max) }
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
+        Self { places: Fair::new(limits.place_count_max, seed) }
     }
 
     /// A connection of a place has lasted from `opened` to `last`, and may go on.
@@ -75,7 +76,7 @@ mod tests {
         Place { port: PortId(1), address: core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST) };
 
     fn lengths(count: u32, seconds: u64) -> Lengths {
-        let mut lengths = Lengths::new(&Limits::default());
+        let mut lengths = Lengths::new(&Limits::default(), Seed(7));
         let end = Time(0) + Span::from_secs(seconds);
         (0..count).for_each(|_| lengths.note(PLACE, Time(0), end));
         lengths

@@ -25,6 +25,7 @@ mod faint;
 mod fair;
 mod flows;
 mod health;
+mod index;
 mod intel;
 mod judge;
 mod lasting;

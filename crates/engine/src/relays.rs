@@ -15,6 +15,7 @@ use crate::dirty::Dirty;
 use crate::engine::Engine;
 use crate::fair::Fair;
 use crate::flows::{Flow, Handle};
+use crate::index::Seed;
 use crate::ledger::{Place, near_side};
 use crate::limits::Limits;
 
@@ -90,9 +91,9 @@ impl Relay {
 }
 
 impl Relays {
-    pub(crate) const fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
         let place_count_max = limits.container_count_max.div_ceil(CONTAINER_PART);
-        Self { by_place: Fair::new(place_count_max) }
+        Self { by_place: Fair::new(place_count_max, seed) }
     }
 
     /// Notes what was said; gives the accepted flow and the opened one where it was relayed.

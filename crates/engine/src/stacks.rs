@@ -10,6 +10,7 @@ use observation::{PortId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::ledger::Place;
 use crate::limits::Limits;
 
@@ -69,8 +70,8 @@ impl Stack {
 }
 
 impl Stacks {
-    pub(crate) const fn new(limits: &Limits) -> Self {
-        Self { places: Fair::new(limits.place_count_max) }
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
+        Self { places: Fair::new(limits.place_count_max, seed) }
     }
 
     /// Notes a ClientHello, and says whose its stack is.
@@ -112,7 +113,7 @@ mod tests {
         Place { port: PortId(1), address: core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST) };
 
     fn stacks(used: &[Stack]) -> Stacks {
-        let mut stacks = Stacks::new(&Limits::default());
+        let mut stacks = Stacks::new(&Limits::default(), Seed(7));
         for (second, stack) in (0..).zip(used.iter().cycle().take(12)) {
             stacks.note(Time(second * 60_000_000_000), PLACE, *stack);
         }
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_is_strange_in_a_container_that_has_said_little() {
-        let mut stacks = Stacks::new(&Limits::default());
+        let mut stacks = Stacks::new(&Limits::default(), Seed(7));
         stacks.note(Time(0), PLACE, OPENSSL);
         assert_eq!(stacks.note(Time(3_600_000_000_000), PLACE, GO), Standing::Unknown);
     }

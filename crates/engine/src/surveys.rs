@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::fair::Fair;
 use crate::flows::Flow;
+use crate::index::Seed;
 use crate::judge::{Keys, id_of, verdict as verdict_of};
 use crate::ledger::{Owner, Place, Thing};
 use crate::limits::Limits;
@@ -136,8 +137,8 @@ fn keep<T: Ord>(all: &mut BTreeSet<T>, one: T, count_max: usize) {
 }
 
 impl Surveys {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self { places: Fair::new(limits.place_count_max.min(PLACE_COUNT_MAX)) }
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
+        Self { places: Fair::new(limits.place_count_max.min(PLACE_COUNT_MAX), seed) }
     }
 
     /// A flow is over; gives its place where it should be looked at.

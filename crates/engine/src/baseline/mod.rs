@@ -25,6 +25,7 @@ pub use lineage::Lineage;
 pub(crate) use lineage::tag;
 
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::ledger::Workload;
 use crate::limits::Limits;
 
@@ -201,9 +202,9 @@ pub(crate) struct Baselines {
 }
 
 impl Baselines {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
-            learned: Fair::new(limits.baseline_count_max),
+            learned: Fair::new(limits.baseline_count_max, seed),
             changed: BTreeSet::new(),
             destination_count_max: limits.destination_per_baseline_count_max,
             baseline_count_max: limits.baseline_count_max,

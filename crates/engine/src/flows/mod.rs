@@ -5,7 +5,6 @@
 
 mod flow;
 mod freight;
-mod index;
 mod oddity;
 mod places;
 mod protocols;
@@ -24,7 +23,6 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use flow::{Flow, Silence, has_failed};
 pub(crate) use freight::Reached;
-pub(crate) use index::Seed;
 pub(crate) use oddity::{
     Answer, Content, Departure, Lasting, Misfit, Nameless, OddEchoes, OddOffer, Seat, TlsOddity,
 };
@@ -34,9 +32,9 @@ pub(crate) use pulses::Pulse;
 pub(crate) use records::was_accepted;
 pub(crate) use speech::{Onward, Tls};
 
-use self::index::Index;
 use self::places::Places;
 use self::protocols::ProtocolNames;
+use crate::index::{Index, Seed};
 use crate::ledger::{LATE_MS_MAX, Place, Thing};
 use crate::limits::Limits;
 use crate::timers::Timers;
@@ -134,8 +132,8 @@ impl From<Saved> for Flows {
         };
         for (number, slot) in (0_u32..).zip(&flows.slots) {
             let Some(flow) = &slot.flow else { continue };
-            let tuple = flows.seed.of_tuple(flow.transport(), flow.near(), flow.far());
-            flows.by_id.insert(flows.seed.of_id(slot.id), number);
+            let tuple = flows.seed.of(&(flow.transport(), flow.near(), flow.far()));
+            flows.by_id.insert(flows.seed.of(&slot.id), number);
             flows.by_tuple.insert(tuple, number);
             let list = flows.places.list(flow.place(), flow.keep);
             list.count += 1;
@@ -192,7 +190,7 @@ impl Flows {
 
     pub(crate) fn find(&self, id: FlowId) -> Option<Handle> {
         let is_it = |number: u32| self.slots.get(number as usize).is_some_and(|slot| slot.id == id);
-        self.handle(self.by_id.find(self.seed.of_id(id), is_it)?)
+        self.handle(self.by_id.find(self.seed.of(&id), is_it)?)
     }
 
     /// Adds a flow; `None` where it is known already.
@@ -202,10 +200,10 @@ impl Flows {
         }
         let flow = Flow::new(at, fact);
         let place = flow.place();
-        let tuple = self.seed.of_tuple(flow.transport(), flow.near(), flow.far());
+        let tuple = self.seed.of(&(flow.transport(), flow.near(), flow.far()));
         self.make_room(place);
         let number = self.take_slot()?;
-        self.by_id.insert(self.seed.of_id(fact.flow), number);
+        self.by_id.insert(self.seed.of(&fact.flow), number);
         self.by_tuple.insert(tuple, number);
         let slot = self.slots.get_mut(number as usize)?;
         slot.id = fact.flow;
@@ -326,7 +324,7 @@ impl Flows {
         near: Endpoint,
         far: Endpoint,
     ) -> impl Iterator<Item = Handle> {
-        let numbers = self.by_tuple.all(self.seed.of_tuple(transport, near, far));
+        let numbers = self.by_tuple.all(self.seed.of(&(transport, near, far)));
         numbers.filter_map(move |number| {
             let handle = self.handle(number)?;
             let flow = self.get(handle)?;
@@ -375,9 +373,9 @@ impl Flows {
     pub(crate) fn forget(&mut self, handle: Handle) {
         let Some(flow) = self.get(handle) else { return };
         let (place, keep, id) = (flow.place(), flow.keep, self.id(handle));
-        let tuple = self.seed.of_tuple(flow.transport(), flow.near(), flow.far());
+        let tuple = self.seed.of(&(flow.transport(), flow.near(), flow.far()));
         self.unlink(place, handle.slot, keep);
-        self.by_id.remove(self.seed.of_id(id), handle.slot);
+        self.by_id.remove(self.seed.of(&id), handle.slot);
         self.by_tuple.remove(tuple, handle.slot);
         if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
             let id = slot.id;

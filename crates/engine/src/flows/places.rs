@@ -10,7 +10,7 @@ use observation::PortId;
 use serde::{Deserialize, Serialize};
 
 use super::NONE;
-use super::index::Seed;
+use crate::index::Seed;
 use crate::ledger::{Place, Thing};
 
 /// What a channel has made of a flow.

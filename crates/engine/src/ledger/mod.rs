@@ -21,6 +21,7 @@ use observation::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::index::Seed;
 use crate::intel::Feeds;
 use crate::limits::Limits;
 
@@ -93,13 +94,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
             containers: Containers::new(limits),
             places: Places::default(),
-            processes: Processes::new(limits),
-            sockets: Sockets::new(limits),
-            names: Names::new(limits),
+            processes: Processes::new(limits, seed),
+            sockets: Sockets::new(limits, seed),
+            names: Names::new(limits, seed),
             actors: Actors::new(limits),
             client_seen: false,
             feeds: Feeds::default(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::near_side;
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::limits::Limits;
 
 /// Where something was seen: the capture port and the address at it.
@@ -85,9 +86,9 @@ impl Asked {
 }
 
 impl Names {
-    pub(super) const fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
-            by_place: Fair::new(limits.place_count_max),
+            by_place: Fair::new(limits.place_count_max, seed),
             per_place_count_max: limits.name_per_place_count_max,
             forgotten_count: 0,
         }

@@ -13,6 +13,7 @@ use super::container::Container;
 use crate::alert::ProcessView;
 use crate::clients::RawClient;
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::intel::Listed;
 use crate::limits::Limits;
 
@@ -46,7 +47,7 @@ pub(crate) struct Process {
 }
 
 /// Where a process runs, as its witness says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Home {
     Container(ContainerId),
     Cgroup(u64),
@@ -110,11 +111,11 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    pub(super) const fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
-            by_pid: Fair::new(limits.process_count_max),
-            by_home: Fair::new(limits.process_count_max),
-            client_homes: Fair::new(limits.container_count_max),
+            by_pid: Fair::new(limits.process_count_max, seed),
+            by_home: Fair::new(limits.process_count_max, seed),
+            client_homes: Fair::new(limits.container_count_max, seed),
             evicted_count: 0,
         }
     }

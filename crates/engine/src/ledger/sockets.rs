@@ -8,6 +8,7 @@ use observation::{Endpoint, FlowKey, LocalSide, SocketOpened, SocketTuple, Time,
 use serde::{Deserialize, Serialize};
 
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::limits::Limits;
 
 /// A socket event and the flow's first packet are at most this far apart.
@@ -44,11 +45,11 @@ struct Seen {
 pub(crate) type Tuple = (Transport, Endpoint, Endpoint);
 
 /// A tuple as three numbers, which are compared faster than its parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct TupleKey(u64, u128, u128);
 
 /// A cgroup and where it calls, as numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct CallKey(u64, u128, u64);
 
 impl TupleKey {
@@ -99,12 +100,12 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) const fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
-            by_cookie: Fair::new(limits.socket_count_max),
-            by_tuple: Fair::new(limits.socket_count_max),
-            by_call: Fair::new(limits.socket_count_max),
-            latest: Fair::new(limits.container_count_max),
+            by_cookie: Fair::new(limits.socket_count_max, seed),
+            by_tuple: Fair::new(limits.socket_count_max, seed),
+            by_call: Fair::new(limits.socket_count_max, seed),
+            latest: Fair::new(limits.container_count_max, seed),
             evicted_count: 0,
         }
     }

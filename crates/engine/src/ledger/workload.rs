@@ -12,7 +12,9 @@ pub(crate) const OWNERS: [&str; 3] =
     ["com.docker.compose.project", "com.docker.swarm.service.name", "io.kubernetes.pod.namespace"];
 
 /// Image, command and owner, hashed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub(crate) struct Workload([u8; 16]);
 
 impl Workload {

@@ -17,7 +17,6 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher as _;
 use core::net::{IpAddr, Ipv4Addr};
 
-use foldhash::fast::FixedState;
 use observation::{DnsExchange, PortId};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +28,7 @@ use self::asker::{Asker, Expansion};
 use self::labels::Load;
 use self::registered::{Registered, is_public_name, registered};
 use crate::fair::Fair;
+use crate::index::Seed;
 use crate::ledger::{Owner, Place};
 use crate::limits::Limits;
 
@@ -44,7 +44,7 @@ pub(crate) const MISSING: &str = "*";
 const NAME_ERROR: u8 = 3;
 
 /// A registered domain as one place asks for it. Its name is told apart by a keyed hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct DomainKey {
     pub place: Place,
     domain: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Lookups {
     clients: Fair<Place, (IpAddr, u64), u64>,
     /// Domains that may say something, by whose lookups they are.
     ripe: BTreeSet<(Owner, u64, Place)>,
-    seed: u64,
+    seed: Seed,
 }
 
 /// Somebody's lookup.
@@ -72,11 +72,11 @@ struct Asking<'a> {
 }
 
 impl Lookups {
-    pub(crate) const fn new(limits: &Limits, seed: u64) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
-            domains: Fair::new(limits.domain_count_max),
-            askers: Fair::new(limits.place_count_max),
-            clients: Fair::new(limits.domain_count_max),
+            domains: Fair::new(limits.domain_count_max, seed),
+            askers: Fair::new(limits.place_count_max, seed),
+            clients: Fair::new(limits.domain_count_max, seed),
             ripe: BTreeSet::new(),
             seed,
         }
@@ -133,7 +133,7 @@ impl Lookups {
             self.ripe.remove(&(domain.owner, key.domain, place));
             *domain = fresh();
         }
-        let state = FixedState::with_seed(self.seed);
+        let state = self.seed.state();
         let load = domain.add(first, fact, parts.below, |bytes| state.hash_one(bytes));
         if domain.wants_a_look() {
             let (carried, server) = (domain.carried().bytes, domain.server.address);
@@ -182,7 +182,7 @@ impl Lookups {
     }
 
     fn hash(&self, bytes: &[u8]) -> u64 {
-        FixedState::with_seed(self.seed).hash_one(bytes)
+        self.seed.state().hash_one(bytes)
     }
 
     fn key(&self, place: Place, domain: &str) -> DomainKey {
@@ -215,7 +215,7 @@ impl Lookups {
     }
 
     fn keys_of(&self, owner: Owner, name: &str) -> impl Iterator<Item = DomainKey> {
-        let domain = FixedState::with_seed(self.seed).hash_one(name.as_bytes());
+        let domain = self.seed.state().hash_one(name.as_bytes());
         let all = self.ripe.range((owner, domain, LOWEST)..);
         all.take_while(move |(of, which, _)| (*of, *which) == (owner, domain))
             .map(|(_, domain, place)| DomainKey { place: *place, domain: *domain })

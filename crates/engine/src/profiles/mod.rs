@@ -33,6 +33,7 @@ use calls::Ripe;
 use quota::{Age, Owned, SIZE_STEP};
 
 use crate::flows::{Flow, Pulse};
+use crate::index::Seed;
 use crate::ledger::Owner;
 use crate::limits::Limits;
 
@@ -91,7 +92,7 @@ pub(crate) struct Profiles {
     owners: BTreeMap<Owner, Owned>,
     by_size: BTreeSet<(u32, Owner)>,
     ripe: Vec<u32>,
-    seed: u64,
+    seed: Seed,
     profile_count_max: usize,
     per_owner_count_max: u32,
     evicted_count: u64,
@@ -105,7 +106,7 @@ struct Saved {
     owners: BTreeMap<Owner, Owned>,
     by_size: BTreeSet<(u32, Owner)>,
     ripe: Vec<u32>,
-    seed: u64,
+    seed: Seed,
     profile_count_max: usize,
     per_owner_count_max: u32,
     evicted_count: u64,
@@ -117,7 +118,7 @@ impl From<Saved> for Profiles {
             slots: saved.slots,
             free: saved.free,
             by_key: HashTable::new(),
-            by_far: HashMap::with_hasher(FixedState::with_seed(saved.seed)),
+            by_far: HashMap::with_hasher(saved.seed.state()),
             owners: saved.owners,
             by_size: saved.by_size,
             ripe: saved.ripe,
@@ -144,12 +145,12 @@ impl From<Saved> for Profiles {
 }
 
 impl Profiles {
-    pub(crate) fn new(limits: &Limits, seed: u64) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: Seed) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: HashTable::new(),
-            by_far: HashMap::with_hasher(FixedState::with_seed(seed)),
+            by_far: HashMap::with_hasher(seed.state()),
             owners: BTreeMap::new(),
             by_size: BTreeSet::new(),
             ripe: Vec::new(),
@@ -162,7 +163,7 @@ impl Profiles {
 
     /// Those of callers are kept apart, and are fewer: whoever is called by many loses nothing of
     /// what he does himself.
-    pub(crate) fn of_callers(limits: &Limits, seed: u64) -> Self {
+    pub(crate) fn of_callers(limits: &Limits, seed: Seed) -> Self {
         let profile_count_max = limits.profile_count_max.div_ceil(CALLERS_PART);
         let per_owner = limits.profile_per_owner_count_max.div_ceil(CALLERS_PART as u32);
         let profile_per_owner_count_max = per_owner;
@@ -292,7 +293,7 @@ impl Profiles {
     }
 
     fn hash(&self, key: &ProfileKey) -> u64 {
-        FixedState::with_seed(self.seed).hash_one(key)
+        self.seed.of(key)
     }
 
     fn find(&self, key: &ProfileKey) -> Option<u32> {
@@ -301,7 +302,7 @@ impl Profiles {
     }
 
     fn index(&mut self, number: u32, key: &ProfileKey) {
-        let (hash, state) = (self.hash(key), FixedState::with_seed(self.seed));
+        let (hash, state) = (self.hash(key), self.seed.state());
         let slots = &self.slots;
         self.by_key.insert_unique(hash, number, |number| {
             let slot = slots.get(*number as usize).and_then(Option::as_deref);

@@ -1,10 +1,9 @@
-//! Slots by hash. The hash is keyed: who chooses ids and addresses cannot choose collisions.
+//! Where things lie, by hash. The hash is keyed: who chooses ids and addresses cannot choose collisions.
 
-use core::hash::BuildHasher as _;
+use core::hash::{BuildHasher as _, Hash};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use observation::{Endpoint, FlowId, Transport};
 use serde::{Deserialize, Serialize};
 
 /// What the hashes are keyed with: secret where input may be hostile, fixed in replay. It decides
@@ -13,49 +12,45 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Seed(pub u64);
 
 impl Seed {
-    pub(super) fn state(self) -> FixedState {
+    pub(crate) const fn state(self) -> FixedState {
         FixedState::with_seed(self.0)
     }
 
-    pub(super) fn of_id(self, id: FlowId) -> u64 {
-        self.state().hash_one(id)
-    }
-
-    pub(super) fn of_tuple(self, transport: Transport, near: Endpoint, far: Endpoint) -> u64 {
-        self.state().hash_one((transport, near, far))
+    pub(crate) fn of(self, key: &impl Hash) -> u64 {
+        self.state().hash_one(key)
     }
 }
 
 /// Numbers of slots; whether one is what is looked for, its owner can tell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     table: HashTable<(u64, u32)>,
 }
 
 impl Index {
     /// The first that is the one.
-    pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let found = self.table.find(hash, |(known, number)| *known == hash && is_it(*number));
         found.map(|(_, number)| *number)
     }
 
     /// All with this hash, in no order.
-    pub(super) fn all(&self, hash: u64) -> impl Iterator<Item = u32> {
+    pub(crate) fn all(&self, hash: u64) -> impl Iterator<Item = u32> {
         let entries = self.table.iter_hash(hash);
         entries.filter(move |(known, _)| *known == hash).map(|(_, number)| *number)
     }
 
-    pub(super) fn insert(&mut self, hash: u64, number: u32) {
+    pub(crate) fn insert(&mut self, hash: u64, number: u32) {
         self.table.insert_unique(hash, (hash, number), |(hash, _)| *hash);
     }
 
-    pub(super) fn remove(&mut self, hash: u64, number: u32) {
+    pub(crate) fn remove(&mut self, hash: u64, number: u32) {
         if let Ok(entry) = self.table.find_entry(hash, |(_, known)| *known == number) {
             entry.remove();
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
 }
