@@ -35,6 +35,7 @@ mod lookups;
 mod marks;
 mod naming;
 mod opening;
+mod orders;
 mod profiles;
 mod protocols;
 mod relays;

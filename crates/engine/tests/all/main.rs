@@ -12,6 +12,7 @@ mod attribution;
 mod bad_input;
 mod baselines;
 mod busy;
+mod declarations;
 mod echoes;
 mod errands;
 mod fan_in;
