@@ -114,7 +114,7 @@ impl Engine {
             Owner::Container(id) => is_plain && !self.ledger.has_client(&id),
             Owner::Unnamed(_) => is_plain,
         };
-        if excused || !flow.is_interesting() {
+        if excused || flow.is_stray() || !flow.is_interesting() {
             return None;
         }
         let context = Context::of_flow(&self.ledger, flow, owner).listing(flow.listed.as_deref());

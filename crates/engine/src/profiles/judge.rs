@@ -84,6 +84,7 @@ fn take_pulses(
 /// Who calls somebody with this flow, unless nobody in particular is called.
 fn caller(ledger: &Ledger, flow: &Flow) -> Option<Owner> {
     let calls_somebody = flow.is_outgoing()
+        && !flow.is_stray()
         && !flow.asks_names
         && !flow.speech.is_of_names()
         && matches!(flow.transport(), Transport::Tcp | Transport::Udp)

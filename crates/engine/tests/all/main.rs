@@ -35,6 +35,7 @@ mod rename;
 mod scans;
 mod seats;
 mod servers;
+mod strays;
 mod table;
 mod talk;
 mod timing;
