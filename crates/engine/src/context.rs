@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use called::Beyond;
 
 use crate::cargo::started;
-use crate::clients::RawClient;
+use crate::clients::{RawClient, is_in_a_shells_line};
 use crate::flows::Flow;
 use crate::intel::Listed;
 pub(crate) use crate::led::Led;
@@ -19,6 +19,7 @@ use crate::ledger::{Asked, Container, Exec, Ledger, Owner, Process};
 use crate::lookups::{Domain, Lookup};
 use crate::naming::{names, names_below};
 use crate::profiles::Call;
+use crate::session::Content;
 use crate::surveys::Survey;
 
 /// A container that nothing keeps running and that is younger than this is a throw-away run.
@@ -48,6 +49,9 @@ pub(crate) enum Declared {
     No,
     /// In the words of its own throw-away run alone, which whoever attacks may write too.
     ByItself,
+    /// In words that whoever attacks writes as easily: a shell's line with the address in it, or
+    /// the command of a run that nothing keeps. Also where what goes by outweighs what is written.
+    Mentioned,
     /// In its environment, labels, hosts or long-lived command.
     Yes,
 }
@@ -143,6 +147,15 @@ impl<'a> Context<'a> {
     pub(crate) fn listing(self, listed: Option<&'a Listed>) -> Self {
         let is_stronger = |own: &Listed| listed.is_none_or(|other| own.outweighs(other));
         Self { listed: self.listed.filter(|own| is_stronger(own)).or(listed), ..self }
+    }
+
+    /// The same where a shell is seen to obey: that it was written down excuses nothing then.
+    pub(crate) fn heeding(self, content: Content) -> Self {
+        let declared = match (self.declared, content) {
+            (Declared::Yes, Content::Obedient) => Declared::Mentioned,
+            (declared, _) => declared,
+        };
+        Self { declared, ..self }
     }
 
     /// Around calls of which this is the first: a name may have been asked at any of them.
@@ -375,12 +388,14 @@ fn declared(
             || name.is_some_and(|asked| names(text, &asked.name))
             || neighbour.is_some_and(|other| other.aliases().any(|alias| names(text, alias)))
     };
-    let in_command = || container.command().iter().any(|word| is_named(word));
-    let long_lived = origin == Origin::Workload;
-    if container.written().any(is_named) || (long_lived && in_command()) {
-        // Also for a program that was started inside of it: it may have been made for that.
-        written_by_whom(container, privilege, at)
-    } else {
-        Declared::No
+    // Also for a program that was started inside of it: it may have been made for that.
+    if container.written().any(is_named) {
+        return written_by_whom(container, privilege, at);
     }
+    let in_command = || container.command().iter().any(|word| is_named(word));
+    if origin != Origin::Workload || !in_command() {
+        return Declared::No;
+    }
+    let in_a_shells_line = is_in_a_shells_line(container.command(), &address);
+    if in_a_shells_line || !privilege.kept_running { Declared::Mentioned } else { Declared::Yes }
 }

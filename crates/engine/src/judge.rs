@@ -16,7 +16,8 @@ use crate::engine::Engine;
 use crate::evidence::{Finding, Sum, joined};
 use crate::flows::{Flow, Handle, Keep};
 use crate::ledger::{Container, Owner};
-use crate::session::Session;
+use crate::profiles::Told;
+use crate::session::{Content, Session};
 use crate::strategies::{judge as judge_by_all, judge_listed as listed_findings};
 
 /// Channels that have to be judged.
@@ -113,13 +114,14 @@ impl Engine {
             Owner::Container(id) => is_plain && !self.ledger.has_client(&id),
             Owner::Unnamed(_) => is_plain,
         };
-        if excused || !flow.is_interesting() {
+        if excused || flow.is_stray() || !flow.is_interesting() {
             return None;
         }
         let context = Context::of_flow(&self.ledger, flow, owner).listing(flow.listed.as_deref());
         let gone = self.gone_since(flow, owner);
         let key = ChannelKey { owner, far: Far::of(flow) };
-        let findings = judge_by_all(&key, &Session::of(flow, gone), &context);
+        let session = Session::of(flow, gone);
+        let findings = judge_by_all(&key, &session, &context.heeding(session.content()));
         if findings.is_empty() {
             return None;
         }
@@ -242,19 +244,20 @@ impl Engine {
 
     /// What its conversations say, and what all its calls say together.
     fn judge_calls(&self, key: &ChannelKey) -> Option<(Verdict, Opening)> {
-        let (flows, profile) = (self.judge_flows(key), self.judge_profile(key));
-        let Some(profile) = profile else {
-            let (findings, origin, opening) = flows?;
+        let heard = self.judge_flows(key);
+        let content = heard.as_ref().map_or(Content::Ordinary, |(_, content)| *content);
+        let Some(profile) = self.judge_profile(key, content) else {
+            let (Told { findings, origin, opening }, _) = heard?;
             return Some((verdict(findings, origin), opening));
         };
-        let Some((mut findings, origin, opening)) = flows else {
+        let Some((Told { mut findings, origin, opening }, _)) = heard else {
             return Some((verdict(profile.findings, profile.origin), profile.opening));
         };
         findings.extend(profile.findings);
         Some((verdict(findings, origin), opening.min(profile.opening)))
     }
 
-    fn judge_flows(&self, key: &ChannelKey) -> Option<(Vec<Finding>, Origin, Opening)> {
+    fn judge_flows(&self, key: &ChannelKey) -> Option<(Told, Content)> {
         let channel = self.channels.get(key)?;
         let (leading, own) = channel.leading(&self.flows)?;
         let opening = channel.earliest(&self.flows)?;
@@ -263,8 +266,10 @@ impl Engine {
         let context = Context::of_flow(&self.ledger, leading, key.owner).listing(strongest);
         let gone = |flow: &Flow| self.gone_since(flow, key.owner);
         let session = channel.session(&self.flows, own.origin, gone);
-        let findings = judge_by_all(key, &session, &context);
-        (!findings.is_empty()).then_some((findings, context.origin, opening))
+        let content = session.content();
+        let findings = judge_by_all(key, &session, &context.heeding(content));
+        let told = Told { findings, origin: context.origin, opening };
+        (!told.findings.is_empty()).then_some((told, content))
     }
 
     fn judge_name(&self, key: &ChannelKey, name: &str) -> Option<(Verdict, Opening)> {

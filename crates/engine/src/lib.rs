@@ -36,6 +36,7 @@ mod lookups;
 mod marks;
 mod naming;
 mod opening;
+mod orders;
 mod profiles;
 mod protocols;
 mod relays;

@@ -48,6 +48,15 @@ pub(crate) struct Session {
     pub freight: Freight,
 }
 
+/// What is said, going by its bytes and by nothing that anybody has written beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Anything.
+    Ordinary,
+    /// A shell is seen to obey, or orders come hidden in what is none.
+    Obedient,
+}
+
 /// What flows carry, whatever they speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Freight {
@@ -172,6 +181,16 @@ impl Session {
         let mut session = Self::default();
         session.add(flow, gone);
         session
+    }
+
+    /// What its words show.
+    pub(crate) fn content(&self) -> Content {
+        let marks = self.web.marks;
+        let is_ordered = marks.has(Marks::ORDER) && marks.has(Marks::OUTPUT);
+        if self.shell_answers > 0 || is_ordered || marks.has(Marks::HIDDEN_ORDER) {
+            return Content::Obedient;
+        }
+        Content::Ordinary
     }
 
     /// One conversation more.

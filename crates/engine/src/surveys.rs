@@ -143,7 +143,11 @@ impl Surveys {
 
     /// A flow is over; gives its place where it should be looked at.
     pub(crate) fn take(&mut self, flow: &Flow) -> Option<Place> {
-        if !flow.is_outgoing() || flow.asks_names || flow.transport() != Transport::Tcp {
+        if !flow.is_outgoing()
+            || flow.is_stray()
+            || flow.asks_names
+            || flow.transport() != Transport::Tcp
+        {
             return None;
         }
         let place = flow.place();

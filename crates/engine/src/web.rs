@@ -1,13 +1,12 @@
 //! What an HTTP/1 exchange shows of the program that asked: how it calls itself, whom it asked for,
 //! and whether orders or their output go by.
 
-use alloc::string::String;
-
 use observation::HttpExchange;
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::Kind;
 use crate::cloud::{Library, Metadata};
+use crate::orders::{hides_order, is_order};
 use crate::services::Service;
 use crate::shell;
 use crate::stacks::Standing;
@@ -40,6 +39,8 @@ impl Marks {
     pub(crate) const SOCKET: Self = Self(1 << 9);
     /// A question is encoded as text and nothing else, and its answer is not.
     pub(crate) const CODED: Self = Self(1 << 10);
+    /// A comment in an answer is a command line, in clear or encoded.
+    pub(crate) const HIDDEN_ORDER: Self = Self(1 << 11);
 
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -165,6 +166,7 @@ impl Web {
         let is_record = matches!(asked, [b'{' | b'[' | b'<', ..]);
         self.marks.add([
             (Marks::ORDER, is_order && (200..300).contains(&told.status)),
+            (Marks::HIDDEN_ORDER, hides_order(answered) && (200..300).contains(&told.status)),
             (Marks::OUTPUT, !is_record && shell::is_output(asked)),
         ]);
     }
@@ -266,27 +268,6 @@ fn without_field(body: &[u8]) -> &[u8] {
         }
         _ => body,
     }
-}
-
-/// Whether a body is a command line for a shell, alone or as a value in JSON.
-fn is_order(head: &[u8]) -> bool {
-    if matches!(head, [b'{' | b'[', ..]) {
-        let text = String::from_utf8_lossy(head);
-        let mut values = text.split('"').zip(text.split('"').skip(1));
-        // A value follows a colon; a value of one word may mean anything.
-        return values.any(|(before, value)| {
-            before.trim() == ":" && value.contains(' ') && is_command_line(value.as_bytes())
-        });
-    }
-    is_command_line(head)
-}
-
-fn is_command_line(text: &[u8]) -> bool {
-    let word = text.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    // `id,name` is a table's first line.
-    let ends = matches!(text.get(word), None | Some(b' ' | b'\r' | b'\n' | b';' | b'|' | b'&'));
-    let is_legible = |byte: &u8| matches!(*byte, b' '..=b'~' | b'\r' | b'\n');
-    ends && text.iter().all(is_legible) && shell::is_command(text)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::evidence::Finding;
 use crate::flows::Flow;
 use crate::judge::{Keys, id_of};
 use crate::ledger::{LATE_MS_MAX, Ledger, Owner};
+use crate::session::Content;
 use crate::strategies;
 
 /// Calls from which on a rhythm is looked for.
@@ -83,6 +84,7 @@ fn take_pulses(
 /// Who calls somebody with this flow, unless nobody in particular is called.
 fn caller(ledger: &Ledger, flow: &Flow) -> Option<Owner> {
     let calls_somebody = flow.is_outgoing()
+        && !flow.is_stray()
         && !flow.asks_names
         && !flow.speech.is_of_names()
         && matches!(flow.transport(), Transport::Tcp | Transport::Udp)
@@ -239,11 +241,12 @@ impl Engine {
     }
 
     /// What the strategies say of the profile behind a channel.
-    pub(crate) fn judge_profile(&self, key: &ChannelKey) -> Option<Told> {
+    pub(crate) fn judge_profile(&self, key: &ChannelKey, content: Content) -> Option<Told> {
         let Far::Endpoint(transport, far) = key.far else { return None };
         let manners = [Manner::Connection, Manner::Burst];
         let told = manners.into_iter().filter_map(|manner| {
-            self.judge_manner(&ProfileKey { owner: key.owner, transport, far, manner })
+            let key = ProfileKey { owner: key.owner, transport, far, manner };
+            self.judge_manner(&key, content)
         });
         told.reduce(|mut told, more| {
             told.findings.extend(more.findings);
@@ -251,12 +254,13 @@ impl Engine {
         })
     }
 
-    fn judge_manner(&self, key: &ProfileKey) -> Option<Told> {
+    fn judge_manner(&self, key: &ProfileKey, content: Content) -> Option<Told> {
         let calls = self.profiles.get(key)?;
         if calls.timer().is_none() && !calls.mostly_fails() {
             return None;
         }
-        let context = Context::of_calls(&self.ledger, &calls.first, calls.last_opened(), key.owner);
+        let context = Context::of_calls(&self.ledger, &calls.first, calls.last_opened(), key.owner)
+            .heeding(content);
         let (channel_count, timer_count) = self.profiles.own_counts(key.owner);
         let profile = Profile {
             calls,
@@ -274,7 +278,7 @@ impl Engine {
     }
 }
 
-/// What strategies say of a profile, and since when.
+/// What strategies say of a profile or of conversations, and since when.
 pub(crate) struct Told {
     pub findings: Vec<Finding>,
     pub origin: Origin,

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use callers::FanIn;
 pub(crate) use calls::{Call, Calls, Together};
-pub(crate) use judge::Profile;
+pub(crate) use judge::{Profile, Told};
 pub(crate) use rhythm::{Timer, decibans_of};
 pub(crate) use sharing::Shared;
 

@@ -15,6 +15,10 @@ use crate::clients::Use;
 use crate::context::{Context, Declared, Led, Origin, Whose};
 use crate::evidence::Term;
 
+/// Against: it is written where whoever attacks writes as easily. Said, and worth next to nothing.
+pub(super) const MENTIONED_DB: i16 = -1;
+pub(super) const MENTIONED: &str = "named in words that excuse little";
+
 pub(super) const NETWORK: &str = "network";
 pub(super) const RUNTIME: &str = "runtime";
 pub(super) const PROCESS: &str = "process";
@@ -149,6 +153,7 @@ pub(super) fn destination(context: &Context<'_>, worth: Destination, terms: &mut
     match context.declared {
         Declared::No => push("undeclared", worth.undeclared_db),
         Declared::ByItself => push("named by its own throw-away run only", worth.undeclared_db),
+        Declared::Mentioned => push(MENTIONED, MENTIONED_DB.max(worth.declared_db)),
         Declared::Yes => push("declared in the container's configuration", worth.declared_db),
         // Blindness subtracts nothing and adds nothing.
         Declared::Unknown => {}
@@ -167,6 +172,7 @@ pub(super) fn led_destination(context: &Context<'_>, worth: LedDestination, term
         Declared::Yes => {
             push(RUNTIME, "declared in the container's configuration", worth.declared_db);
         }
+        Declared::Mentioned => push(RUNTIME, MENTIONED, MENTIONED_DB.max(worth.declared_db)),
         Declared::No | Declared::ByItself => match context.led {
             Led::ByNumber | Led::ByAnotherName => {
                 push(NETWORK, "undeclared, and no name led there", worth.by_number_db);

@@ -352,6 +352,20 @@ fn a_push_without_a_handshake_answer_establishes_nothing() {
     assert!(closed(&told)[0].flaws.has(Flaws::ONE_SIDED));
 }
 
+/// The port of the one that is sent to is a client's: it is taken for the opener, and no more.
+#[test]
+fn what_a_stranger_sends_midstream_is_established_only_by_whom_it_is_sent_to() {
+    let is_established = |talk: Talk| {
+        let told = talk.told();
+        told.iter().any(|told| told.fact.kind() == FactKind::FlowEstablished)
+    };
+    let sent = || Talk::new().tcp(Server, ACK, b"id; uname -a\n");
+    assert!(!is_established(sent()));
+    assert!(!is_established(sent().tcp(Client, RST, b"")), "nobody is there");
+    assert!(!is_established(sent().tcp(Client, RST, b"").tcp(Server, ACK, b"id\n")));
+    assert!(is_established(sent().tcp(Client, ACK, b"")), "somebody is");
+}
+
 /// What a file holds looks like nothing, or like anything: the control connection says what it is.
 #[test]
 fn a_data_connection_is_what_ftp_announced_unless_its_bytes_say_otherwise() {

@@ -8,6 +8,7 @@ use core::net::IpAddr;
 
 use observation::{ConnState, FactKind, InImage};
 
+use super::terms::{MENTIONED, MENTIONED_DB};
 use super::{Detect, Strategy};
 use crate::alert::{Family, Maturity};
 use crate::context::{Context, Declared, Origin};
@@ -286,6 +287,8 @@ pub(super) fn destination_terms(
     } else if shared.is_habit() {
         let (there, all) = (shared.replica_count, shared.replica_total);
         push(NETWORK, format!("{there} of {all} replicas do the same"), HABIT_DB);
+    } else if context.declared == Declared::Mentioned {
+        push(RUNTIME, MENTIONED.to_owned(), MENTIONED_DB);
     } else {
         let undeclared = matches!(context.declared, Declared::No | Declared::ByItself);
         match (undeclared, shared.is_own(), shared.is_rare()) {

@@ -296,6 +296,7 @@ fn declared(port: u16, context: &Context<'_>, terms: &mut Vec<Term>) {
         Declared::ByItself => {
             push(format!("port {port} is named by its own throw-away run only"), BY_ITSELF_DB);
         }
+        Declared::Mentioned => push(terms::MENTIONED.to_owned(), terms::MENTIONED_DB),
         Declared::Yes => push(format!("port {port} is declared"), DECLARED_DB),
         // Blindness subtracts nothing and adds nothing.
         Declared::Unknown => {}
@@ -311,6 +312,7 @@ fn beyond(context: &Context<'_>, terms: &mut Vec<Term>) {
     };
     match beyond.declared {
         Declared::Yes => push("relayed to where its configuration says", DECLARED_DB),
+        Declared::Mentioned => push(terms::MENTIONED, terms::MENTIONED_DB),
         Declared::No => push("relayed to somebody undeclared", UNDECLARED_BEYOND_DB),
         Declared::ByItself => {
             push("relayed to whom its own throw-away run names only", UNDECLARED_BEYOND_DB);

@@ -125,7 +125,8 @@ fn led_first(commands: u32, inside: &str) -> String {
 /// Whom the near end goes to, where nobody has written it down.
 fn address_term(seats: &Seats, at: Where, declared: Declared) -> Option<Term> {
     let (observed, points_db) = match (seats.address?, declared) {
-        (_, Declared::Yes) | (Addressed::Nameless, Declared::No | Declared::ByItself) => {
+        (_, Declared::Yes | Declared::Mentioned)
+        | (Addressed::Nameless, Declared::No | Declared::ByItself) => {
             return None;
         }
         (Addressed::Nameless, Declared::Unknown) => {

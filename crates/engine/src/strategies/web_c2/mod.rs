@@ -37,6 +37,8 @@ const ORDERED_DB: i16 = 20;
 const ORDER_DB: i16 = 14;
 /// A request carries what a shell prints, and not as part of a record.
 const OUTPUT_DB: i16 = 14;
+/// A comment in an answer is a command line: some documentation has examples in its comments.
+const HIDDEN_ORDER_DB: i16 = 13;
 /// Questions and answers are base64 and nothing else: some partners' interfaces are so, too.
 const ENCODED_BOTH_DB: i16 = 12;
 /// Answers are, and no two are alike.
@@ -99,6 +101,8 @@ const IDENTITY: Identity = Identity::by_hand(BY_HAND_DB);
 
 const _: () = assert!(ENCODED_ONCE_DB < ENCODED_DB && ENCODED_DB < ENCODED_BOTH_DB);
 const _: () = assert!(CODED_ONCE_DB < CODED_DB && CODED_DB < ENCODED_DB);
+// What is written down never outweighs what is said.
+const _: () = assert!(-DECLARED_DB < HIDDEN_ORDER_DB && HIDDEN_ORDER_DB < ORDER_DB);
 const _: () = assert!(ORDER_DB < ORDERED_DB && ORDERED_DB < SESSION_DB_MAX);
 
 const DESTINATION: LedDestination = LedDestination {
@@ -174,6 +178,7 @@ fn what_goes_by(web: &WebSessions) -> Option<(String, i16)> {
         (has(Marks::ORDER), "an answer that is a command line", ORDER_DB),
         (has(Marks::OUTPUT), "a shell's output sent", OUTPUT_DB),
         (gets_pages, "encoded questions, each another, and pages for people as answers", PAGES_DB),
+        (has(Marks::HIDDEN_ORDER), "a command line in a comment of an answer", HIDDEN_ORDER_DB),
         (has(Marks::ENCODED_BOTH), "encoded questions and encoded answers", ENCODED_BOTH_DB),
         (encoded >= ENCODED_COUNT_MIN, "encoded answers, each another", ENCODED_DB),
         (has(Marks::SELF_SIGNED), "a certificate that the server signed itself", SELF_SIGNED_DB),
@@ -192,7 +197,7 @@ const fn uploads(web: &WebSessions) -> bool {
 }
 
 fn summary(marks: Marks) -> &'static str {
-    if marks.has(Marks::ORDER) {
+    if marks.has(Marks::ORDER) || marks.has(Marks::HIDDEN_ORDER) {
         "A container is given commands in the answers to its web requests."
     } else if marks.has(Marks::OUTPUT) {
         "A container sends what a shell prints in web requests."
