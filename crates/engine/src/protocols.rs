@@ -54,6 +54,7 @@ const fn known(name: &'static str, sort: Sort, tcp: &'static [u16], udp: &'stati
 static TABLE: &[Known] = &[
     known("9p", Sort::Files, &[564], &[]),
     known("amqp", Sort::Messages, &[5671, 5672], &[]),
+    known("anydesk", Sort::Remote, &[], &[]),
     known("bgp", Sort::Other, &[179], &[]),
     known("bittorrent", Sort::Files, &[], &[]),
     known("bolt", Sort::Database, &[7687], &[]),
@@ -122,6 +123,7 @@ static TABLE: &[Known] = &[
     known("smtp", Sort::Mail, &[25, 587], &[]),
     known("snmp", Sort::Other, &[], &[161, 162]),
     known("socks", Sort::Proxy, &[1080], &[]),
+    known("softether", Sort::Vpn, &[], &[]),
     known("ssdp", Sort::Other, &[], &[1900]),
     known("ssh", Sort::Remote, &[22], &[]),
     known("stomp", Sort::Messages, &[61613], &[]),
@@ -178,6 +180,8 @@ const PUBLISHERS: [&str; 4] = ["amqp", "mqtt", "nats", "stomp"];
 const MAILERS: [&str; 3] = ["imap", "pop3", "smtp"];
 /// Protocols of file transfer; whoever builds software clones by git.
 const FILERS: [&str; 4] = ["ftp", "rsync", "smb", "tftp"];
+/// Remote support, through servers of its own.
+const HELPERS: [&str; 2] = ["anydesk", "teamviewer"];
 /// Errands in lines that people type, so that a server can be tried with `nc`.
 const TYPED: [&str; 6] = ["ftp", "imap", "nats", "pop3", "smtp", "stomp"];
 
@@ -233,9 +237,11 @@ impl Protocol {
             Sort::Names => "T1071.004",
             Sort::Messages => "T1071.005",
             Sort::Control => "T1095",
+            Sort::Proxy if self.name() == "tor" => "T1090.003",
             Sort::Proxy => "T1090",
             Sort::Vpn => "T1572",
             Sort::Mining => "T1496",
+            Sort::Remote if HELPERS.contains(&self.name()) => "T1219",
             Sort::FreeText | Sort::Chat | Sort::Remote | Sort::Database | Sort::Other => "T1071",
         }
     }
@@ -347,6 +353,14 @@ mod tests {
         assert!(TABLE.is_sorted_by(|left, right| left.name < right.name));
         assert!(BEGINNINGS.is_sorted_by(|left, right| left < right));
         assert!(TABLE.iter().all(|known| Protocol::named(known.name).name() == known.name));
+    }
+
+    #[test]
+    fn what_hides_in_a_protocol_has_its_own_technique() {
+        let technique = |name| Protocol::named(name).technique();
+        assert_eq!((technique("tor"), technique("socks")), ("T1090.003", "T1090"));
+        assert_eq!((technique("anydesk"), technique("rdp")), ("T1219", "T1071"));
+        assert_eq!(technique("softether"), "T1572");
     }
 
     #[test]

@@ -190,6 +190,10 @@ impl Speech {
                 self.fit = fit;
             }
             Some(outer) if outer == protocol => {}
+            // What is inside a cover is guessed from how it is used: one side's guess names nothing.
+            Some(outer) if outer.sort() == Sort::Cover && certainty != Certainty::Confirmed => {
+                return;
+            }
             Some(_) => self.inner = Some(protocol),
         }
         self.agreed = match certainty {

@@ -13,11 +13,13 @@ const NEAR: Side = Side::Originator;
 const OTHER: Side = Side::Responder;
 
 /// Each protocol on its own port or nobody's, with its strategy and the level toward a stranger.
-const ERRANDS: [(&str, u16, &str, Level); 10] = [
+const ERRANDS: [(&str, u16, &str, Level); 12] = [
     ("stratum", 3333, "mining", Level::High),
     ("irc", 6667, "irc_c2", Level::Medium),
     ("socks", 1080, "proxy_c2", Level::Medium),
+    ("tor", 9001, "proxy_c2", Level::Medium),
     ("openvpn", 1194, "tunnel_c2", Level::Medium),
+    ("softether", 5004, "tunnel_c2", Level::Medium),
     ("wireguard", 51820, "tunnel_c2", Level::Medium),
     ("l2tp", 1701, "tunnel_c2", Level::Medium),
     ("mqtt", 1883, "pubsub_c2", Level::Medium),
@@ -165,5 +167,33 @@ fn ordinary_protocols_are_no_errands() {
             let alerts = alerts_of(who, (FAR, 18_000), speaking(protocol));
             assert!(alerts.iter().all(|alert| alert.level < Level::Medium), "{protocol} {who:?}");
         }
+    }
+}
+
+/// TLS, and inside of it what its certificates or its client alone say.
+fn tls_with(protocol: &'static str, certainty: Certainty) -> impl Fn(&mut Talk) {
+    move |talk| {
+        talk.sealed(NEAR, 1, 500).speaks("tls").sealed(OTHER, 3, 2000);
+        talk.identified(protocol, certainty).sealed(NEAR, 1, 90).sealed(OTHER, 3, 600);
+    }
+}
+
+#[test]
+fn tor_inside_tls_is_a_proxy_of_many_hops() {
+    for who in BOTH {
+        let alerts = alerts_of(who, (FAR, 443), tls_with("tor", Certainty::Confirmed));
+        let alert = alerts.first().unwrap_or_else(|| panic!("{who:?}"));
+        assert_eq!((alert.strategy.as_ref(), alert.level), ("proxy_c2", Level::Medium), "{who:?}");
+        assert_eq!(&*alert.techniques, ["T1090.003", "T1071"], "{who:?}");
+        let socks = alerts_of(who, (FAR, 1080), speaking("socks"));
+        assert_eq!(&*socks[0].techniques, ["T1090", "T1071"], "{who:?}");
+    }
+}
+
+#[test]
+fn a_hello_that_looks_like_tors_accuses_nobody() {
+    for who in BOTH {
+        let alerts = alerts_of(who, (FAR, 443), tls_with("tor", Certainty::Proposed(NEAR)));
+        assert!(alerts.iter().all(|alert| alert.strategy != "proxy_c2"), "{who:?} {alerts:#?}");
     }
 }

@@ -184,6 +184,11 @@ impl<'a> ClientHello<'a> {
         offered
     }
 
+    /// The cipher suites offered, in order, without those that mean nothing.
+    pub(super) fn ciphers(&self) -> &[u16] {
+        &self.ciphers
+    }
+
     /// The server name as text.
     pub(super) fn server_name_text(&self) -> Cow<'a, str> {
         self.server_name.map_or(Cow::Borrowed(""), String::from_utf8_lossy)

@@ -30,12 +30,13 @@ fn is_gtp(bytes: &[u8]) -> bool {
             length + V1_HEADER_BYTES == bytes.len() && length >= options && is_v1(*kind, bytes)
         }
         // Two messages may be sent as one; the tunnel's id is optional.
-        _ => {
+        0x40 | 0x48 | 0x50 | 0x58 => {
             let header = if first & 8 == 0 { 4 } else { 8 };
             let whole = bytes.len() - 4;
             let fits = if first & 16 == 0 { length == whole } else { length < whole };
             fits && length >= header && bytes.get(4 + header - 1) == Some(&0) && is_v2(*kind)
         }
+        _ => false,
     }
 }
 
@@ -79,5 +80,11 @@ mod tests {
     fn text_of_the_same_length_is_not_gtp() {
         Story::of_datagrams(&[client(b"0123456789ab")]).is_nothing();
         Story::of_datagrams(&[client(ASKS), server(b"id\n")]).is_left_by_server();
+    }
+
+    #[test]
+    fn an_answer_with_another_version_is_not_gtp() {
+        let answers = server(b"\x12\x01\0\x04\0\0\x01\0\0");
+        Story::of_datagrams(&[client(ASKS), answers]).is_left_by_server();
     }
 }

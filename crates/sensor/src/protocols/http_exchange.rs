@@ -308,7 +308,7 @@ impl Exchange {
                 message.upgrade = Upgrade::Websocket;
             }
         } else if self.client != Some(side) {
-            self.service = self.service.or_else(|| services::by_field(name));
+            self.service = self.service.or_else(|| services::by_field(name, value));
             if name.eq_ignore_ascii_case(b"content-type") {
                 self.response_type = text(value, TYPE_BYTES_MAX);
             }

@@ -148,6 +148,8 @@ pub(super) static REGISTRY: &[&Protocol] = &[
     &super::cassandra::PROTOCOL,
     &super::stratum::PROTOCOL,
     &super::tinc::PROTOCOL,
+    &super::tor::PROTOCOL,
+    &super::anydesk::PROTOCOL,
     &super::pptp::PROTOCOL,
     &super::raft::PROTOCOL,
     &super::syncthing::PROTOCOL,
@@ -164,6 +166,7 @@ pub(super) static REGISTRY: &[&Protocol] = &[
     &super::rlogin::PROTOCOL,
     &super::rsh::PROTOCOL,
     &super::modbus::PROTOCOL,
+    &super::softether::PROTOCOL,
     &super::rtcp::PROTOCOL,
     &super::rtp::PROTOCOL,
 ];

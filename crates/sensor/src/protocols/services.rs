@@ -9,9 +9,11 @@ pub(super) fn by_target(target: &str) -> Option<&'static str> {
 }
 
 /// The service that a response's field belongs to.
-pub(super) fn by_field(name: &[u8]) -> Option<&'static str> {
-    let known = FIELDS.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
-    known.map(|(_, service)| *service)
+pub(super) fn by_field(name: &[u8], value: &[u8]) -> Option<&'static str> {
+    let known = FIELDS.iter().find(|(field, only, _)| {
+        field.eq_ignore_ascii_case(name) && only.is_none_or(|only| only == value)
+    });
+    known.map(|(_, _, service)| *service)
 }
 
 /// The Docker Engine's interface: a version, then one of its collections.
@@ -35,10 +37,21 @@ const SERVICES: &[(&str, &str)] = &[
     ("/runtime.v1.RuntimeService/", "cri"),
     ("/runtime.v1.ImageService/", "cri"),
     ("/moby.buildkit.", "buildkit"),
+    // Cedar.h of SoftEther's source: HTTP_VPN_TARGET2 and HTTP_VPN_TARGET.
+    ("/vpnsvc/connect.cgi", "softether"),
+    ("/vpnsvc/vpn.cgi", "softether"),
 ];
 
-/// What Docker's and etcd's servers put into every response.
-const FIELDS: &[(&[u8], &str)] = &[(b"api-version", "docker"), (b"x-etcd-cluster-id", "etcd")];
+/// A field's name, where it matters its value, and a service.
+type Field = (&'static [u8], Option<&'static [u8]>, &'static str);
+
+/// What their servers put into every response. SoftEther's HTTP_KEEP_ALIVE has a semicolon where
+/// everybody else has a comma.
+const FIELDS: &[Field] = &[
+    (b"api-version", None, "docker"),
+    (b"x-etcd-cluster-id", None, "etcd"),
+    (b"keep-alive", Some(b"timeout=15; max=19"), "softether"),
+];
 
 /// Docker Engine API, "Paths".
 const COLLECTIONS: &[&str] = &[
@@ -85,6 +98,27 @@ mod tests {
         assert_eq!(story.names, ["http"]);
         let other = client(b"GET /users HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(Story::of(&[other, answers]).names, ["http"]);
+    }
+
+    #[test]
+    fn softether_is_a_watermark_and_an_answer_of_its_own() {
+        let asks = client(
+            b"POST /vpnsvc/connect.cgi HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\n\
+              Content-Length: 10\r\n\r\nVPNCONNECT",
+        );
+        let answers = server(
+            b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=15; max=19\r\n\
+              Content-Type: application/octet-stream\r\nContent-Length: 4\r\n\r\n\0\0\0\0",
+        );
+        assert_eq!(Story::of(&[asks, answers]).names, ["http", "softether"]);
+        // A web server that has no such path, and a page elsewhere.
+        let others = server(
+            b"HTTP/1.1 404 Not Found\r\nKeep-Alive: timeout=15, max=19\r\n\
+              Content-Length: 0\r\n\r\n",
+        );
+        assert_eq!(Story::of(&[asks, others]).names, ["http"]);
+        let page = client(b"GET /vpn.cgi HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(Story::of(&[page, answers]).names, ["http"]);
     }
 
     #[test]

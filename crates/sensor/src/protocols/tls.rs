@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 
 use observation::{Handshake, Side};
 
+use super::certificate;
 use super::client_hello::{Carrier, ClientHello, EarlyData};
 use super::follow::{Both, Context, Follow, Follower, Skipped, Step};
 use super::registry::{FirstBytes, Protocol, Transports};
 use super::ssh::Ciphertext;
+use super::tls_habits::Habits;
 use super::tls_session::{Client, Negotiated, ServerHello, Story};
 use super::words::Fit;
 use super::{Heads, Heard, Verdict};
@@ -76,6 +78,7 @@ pub(super) struct Records {
     early_data: EarlyData,
     negotiated: Negotiated,
     story: Story,
+    habits: Habits,
 }
 
 #[derive(Debug, Default)]
@@ -348,6 +351,23 @@ impl Records {
         Step::Obeys
     }
 
+    fn certificate(&mut self, side: Side, message: &[u8], context: &mut Context<'_>) {
+        match (side, self.story.session()) {
+            (Side::Responder, Some(session)) => {
+                session.shown(message);
+                if let Some(certificate) = session.certificate() {
+                    self.habits.shown(side, certificate, context);
+                }
+            }
+            (Side::Originator, Some(_)) => {
+                if let Some(certificate) = certificate::first(message) {
+                    self.habits.shown(side, &certificate, context);
+                }
+            }
+            (_, None) => {}
+        }
+    }
+
     fn understand(&mut self, side: Side, message: &Message, context: &mut Context<'_>) -> bool {
         let [kind, ..] = message.header;
         let is_whole = message.length() == message.kept.len();
@@ -355,6 +375,7 @@ impl Records {
             CLIENT_HELLO if is_whole => {
                 let Some(hello) = ClientHello::parse(&message.kept) else { return false };
                 self.early_data = hello.early_data;
+                self.habits.asked(&hello, context);
                 if let Some(session) = self.story.session() {
                     session.asked(&hello);
                 }
@@ -373,10 +394,8 @@ impl Records {
                 }
                 true
             }
-            CERTIFICATE if side == Side::Responder => {
-                if let Some(session) = self.story.session() {
-                    session.shown(&message.kept);
-                }
+            CERTIFICATE => {
+                self.certificate(side, &message.kept, context);
                 true
             }
             _ => true,

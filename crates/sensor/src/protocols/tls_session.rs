@@ -142,6 +142,11 @@ impl Session {
             self.certificate = certificate::first(message);
         }
     }
+
+    /// The server's.
+    pub(super) const fn certificate(&self) -> Option<&Certificate<'static>> {
+        self.certificate.as_ref()
+    }
 }
 
 impl Story {

@@ -1,5 +1,7 @@
 //! A container that reaches others through a stranger: SOCKS, Tor. T1090. See `ads.md`.
 
+use alloc::borrow::Cow;
+
 use observation::FactKind;
 
 use super::errands::{self, Words, Worth};
@@ -15,7 +17,7 @@ use crate::session::Session;
 
 pub(super) static STRATEGY: Strategy = Strategy {
     id: "proxy_c2",
-    techniques: &["T1090", "T1071"],
+    techniques: &["T1090", "T1090.003", "T1071"],
     maturity: Maturity::Stable,
     listens: &[FactKind::ProtocolIdentified, FactKind::FlowClosed, FactKind::Container],
     ads: include_str!("ads.md"),
@@ -67,5 +69,9 @@ fn is_meant(protocol: Protocol) -> bool {
 }
 
 fn judge(_: &ChannelKey, session: &Session, context: &Context<'_>) -> Option<Finding> {
-    errands::finding(&STRATEGY, session, is_meant, context, &WORTH, &WORDS)
+    let mut finding = errands::finding(&STRATEGY, session, is_meant, context, &WORTH, &WORDS)?;
+    // A way through many is another technique than a way through one.
+    let spoken = session.errands.protocol.map(Protocol::technique)?;
+    finding.techniques = alloc::vec![Cow::Borrowed(spoken), Cow::Borrowed("T1071")];
+    Some(finding)
 }
