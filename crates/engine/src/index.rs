@@ -1,4 +1,5 @@
-//! Where things lie, by hash. The hash is keyed: who chooses ids and addresses cannot choose collisions.
+//! Where things lie, by hash. The hash is keyed: who chooses ids and addresses cannot choose
+//! collisions.
 
 use core::hash::{BuildHasher as _, Hash};
 

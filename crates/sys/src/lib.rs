@@ -9,6 +9,7 @@
 //! | [`netns`] | a namespace held open, and its sockets | `CAP_SYS_ADMIN`, `CAP_SYS_PTRACE` |
 //! | [`nft`] | a device or a namespace cut off, counted, undone | `CAP_NET_ADMIN` |
 //! | [`caps`] | what this process may and this kernel can | nothing |
+//! | [`memory`] | no more memory than is touched | nothing |
 //! | [`thread`] | a thread that is on time | `CAP_SYS_NICE` |
 //! | [`clock`] | the offsets that turn kernel times into nanoseconds since the epoch | nothing |
 //!
@@ -27,6 +28,7 @@ pub mod caps;
 pub mod clock;
 mod error;
 pub mod link;
+pub mod memory;
 mod native;
 mod netlink;
 pub mod netns;

@@ -190,7 +190,7 @@ impl Speech {
                 self.fit = fit;
             }
             Some(outer) if outer == protocol => {}
-            // What is inside a cover is guessed from how it is used: one side's guess names nothing.
+            // What is inside a cover is guessed from its use: one side's guess names nothing.
             Some(outer) if outer.sort() == Sort::Cover && certainty != Certainty::Confirmed => {
                 return;
             }

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use observation::{Handshake, Side};
 
-use super::certificate;
 use super::client_hello::{Carrier, ClientHello, EarlyData};
 use super::follow::{Both, Context, Follow, Follower, Skipped, Step};
 use super::registry::{FirstBytes, Protocol, Transports};
@@ -351,23 +350,6 @@ impl Records {
         Step::Obeys
     }
 
-    fn certificate(&mut self, side: Side, message: &[u8], context: &mut Context<'_>) {
-        match (side, self.story.session()) {
-            (Side::Responder, Some(session)) => {
-                session.shown(message);
-                if let Some(certificate) = session.certificate() {
-                    self.habits.shown(side, certificate, context);
-                }
-            }
-            (Side::Originator, Some(_)) => {
-                if let Some(certificate) = certificate::first(message) {
-                    self.habits.shown(side, &certificate, context);
-                }
-            }
-            (_, None) => {}
-        }
-    }
-
     fn understand(&mut self, side: Side, message: &Message, context: &mut Context<'_>) -> bool {
         let [kind, ..] = message.header;
         let is_whole = message.length() == message.kept.len();
@@ -395,7 +377,9 @@ impl Records {
                 true
             }
             CERTIFICATE => {
-                self.certificate(side, &message.kept, context);
+                if let Some(session) = self.story.session() {
+                    self.habits.chain(side, &message.kept, session, context);
+                }
                 true
             }
             _ => true,

@@ -3,8 +3,10 @@
 
 use observation::{Certificate, Side};
 
+use super::certificate;
 use super::client_hello::ClientHello;
 use super::follow::Context;
+use super::tls_session::Session;
 
 /// How one protocol uses TLS.
 pub(super) struct Habit {
@@ -47,13 +49,30 @@ impl Habits {
         }
     }
 
-    /// `side` has shown a certificate.
-    pub(super) fn shown(
+    /// `side` has shown its certificates, its own first; the server's belongs to the session.
+    pub(super) fn chain(
         &self,
         side: Side,
-        certificate: &Certificate<'_>,
+        message: &[u8],
+        session: &mut Session,
         context: &mut Context<'_>,
     ) {
+        match side {
+            Side::Responder => {
+                session.shown(message);
+                if let Some(certificate) = session.certificate() {
+                    self.shown(side, certificate, context);
+                }
+            }
+            Side::Originator => {
+                if let Some(certificate) = certificate::first(message) {
+                    self.shown(side, &certificate, context);
+                }
+            }
+        }
+    }
+
+    fn shown(&self, side: Side, certificate: &Certificate<'_>, context: &mut Context<'_>) {
         for habit in HABITS.iter().filter(|habit| (habit.shows)(certificate)) {
             if self.asked_as == Some(habit.name) {
                 context.carries(habit.name, Side::Originator);
