@@ -14,7 +14,7 @@ mod rhythm;
 mod sharing;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::hash::BuildHasher as _;
 
@@ -89,7 +89,9 @@ pub(crate) struct Profiles {
     /// The latest profile of each far end, and how many there are.
     #[serde(skip)]
     by_far: HashMap<(Transport, Endpoint), (u32, u32), FixedState>,
-    owners: BTreeMap<Owner, Owned>,
+    #[serde(skip)]
+    owners: HashMap<Owner, Owned, FixedState>,
+    #[serde(skip)]
     by_size: BTreeSet<(u32, Owner)>,
     ripe: Vec<u32>,
     seed: Seed,
@@ -103,8 +105,6 @@ pub(crate) struct Profiles {
 struct Saved {
     slots: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
-    owners: BTreeMap<Owner, Owned>,
-    by_size: BTreeSet<(u32, Owner)>,
     ripe: Vec<u32>,
     seed: Seed,
     profile_count_max: usize,
@@ -119,8 +119,8 @@ impl From<Saved> for Profiles {
             free: saved.free,
             by_key: HashTable::new(),
             by_far: HashMap::with_hasher(saved.seed.state()),
-            owners: saved.owners,
-            by_size: saved.by_size,
+            owners: HashMap::with_hasher(saved.seed.state()),
+            by_size: BTreeSet::new(),
             ripe: saved.ripe,
             seed: saved.seed,
             profile_count_max: saved.profile_count_max,
@@ -133,6 +133,7 @@ impl From<Saved> for Profiles {
             known.map(|(number, slot)| (number, slot.key, slot.before)).collect();
         for (number, key, before) in keys {
             profiles.index(number, &key);
+            profiles.relist(number, key.owner);
             let (first, count) =
                 profiles.by_far.entry((key.transport, key.far)).or_insert((NONE, 0));
             *count += 1;
@@ -151,7 +152,7 @@ impl Profiles {
             free: Vec::new(),
             by_key: HashTable::new(),
             by_far: HashMap::with_hasher(seed.state()),
-            owners: BTreeMap::new(),
+            owners: HashMap::with_hasher(seed.state()),
             by_size: BTreeSet::new(),
             ripe: Vec::new(),
             seed,

@@ -1,7 +1,5 @@
 //! How many profiles an owner may have: his lists, and which has to go when one comes.
 
-use serde::{Deserialize, Serialize};
-
 use super::{NONE, Profiles, Slot};
 use crate::ledger::Owner;
 
@@ -9,13 +7,13 @@ use crate::ledger::Owner;
 pub(super) const SIZE_STEP: u32 = 16;
 
 /// The profiles of one owner: those of few calls, and others.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Owned {
     pub(super) young: List,
     pub(super) grown: List,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     pub(super) oldest: u32,
     newest: u32,
@@ -23,6 +21,7 @@ pub(super) struct List {
 }
 
 const EMPTY: List = List { oldest: NONE, newest: NONE, count: 0 };
+const NOTHING: Owned = Owned { young: EMPTY, grown: EMPTY };
 
 impl Profiles {
     /// An owner with too many loses his own oldest of few calls; else whoever has the most.
@@ -42,7 +41,7 @@ impl Profiles {
     }
 
     pub(super) fn append(&mut self, number: u32, owner: Owner, age: Age) {
-        let owned = self.owners.entry(owner).or_insert(Owned { young: EMPTY, grown: EMPTY });
+        let owned = self.owners.entry(owner).or_insert(NOTHING);
         let before = owned.step();
         let list = owned.list(age);
         let newest = core::mem::replace(&mut list.newest, number);
@@ -57,6 +56,24 @@ impl Profiles {
         if let Some(slot) = self.slot_mut(number) {
             (slot.older, slot.newer) = (newest, NONE);
         }
+        self.resize(owner, before, after);
+    }
+
+    /// Counts a profile in that knows its neighbours.
+    pub(super) fn relist(&mut self, number: u32, owner: Owner) {
+        let Some(slot) = self.slot(number) else { return };
+        let (age, is_oldest, is_newest) = (Age::of(slot), slot.older == NONE, slot.newer == NONE);
+        let owned = self.owners.entry(owner).or_insert(NOTHING);
+        let before = owned.step();
+        let list = owned.list(age);
+        list.count += 1;
+        if is_oldest {
+            list.oldest = number;
+        }
+        if is_newest {
+            list.newest = number;
+        }
+        let after = owned.step();
         self.resize(owner, before, after);
     }
 
