@@ -10,7 +10,7 @@
 //! | [`nft`] | a device or a namespace cut off, counted, undone | `CAP_NET_ADMIN` |
 //! | [`caps`] | what this process may and this kernel can | nothing |
 //! | [`memory`] | no more memory than is touched | nothing |
-//! | [`thread`] | a thread that is on time | `CAP_SYS_NICE` |
+//! | [`thread`] | a thread that is on time, or one that waits | `CAP_SYS_NICE` |
 //! | [`clock`] | the offsets that turn kernel times into nanoseconds since the epoch | nothing |
 //!
 //! *Architecture Invariant:* nothing here judges, and nothing here speaks with a container runtime.

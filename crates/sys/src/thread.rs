@@ -1,4 +1,4 @@
-//! Threads that must be on time: sched(7).
+//! Threads that must be on time, and threads that can wait: sched(7).
 
 use crate::error::{Error, Result};
 use crate::syscall::checked;
@@ -26,6 +26,27 @@ pub fn react_at_once() -> Result<()> {
         .map_err(|error| Error::of("giving a thread precedence", error).needs("CAP_SYS_NICE"))
 }
 
+/// Lets this thread wait while others of its process have something to do.
+///
+/// It is for those who hand their work to one who has more to do than each of them: they keep the
+/// cores that he leaves. Children inherit it.
+///
+/// # Errors
+/// Where the system forbids it; the thread then runs as before.
+pub fn give_way() -> Result<()> {
+    // SAFETY: the arguments are integers; on Linux 0 means this thread alone.
+    let returned = unsafe {
+        let before = libc::getpriority(libc::PRIO_PROCESS, 0);
+        libc::setpriority(libc::PRIO_PROCESS, 0, before.max(NICE))
+    };
+    checked(i64::from(returned))
+        .map(drop)
+        .map_err(|error| Error::of("letting a thread give way", error))
+}
+
+/// A third of an ordinary thread's share.
+const NICE: libc::c_int = 5;
+
 /// Enough to come before all ordinary threads, and after every other real-time one.
 const PRIORITY_LOWEST: i32 = 1;
 
@@ -49,5 +70,20 @@ mod tests {
         .join()
         .unwrap();
         assert_eq!(policy(), libc::SCHED_OTHER);
+    }
+
+    #[test]
+    fn who_gives_way_is_this_thread_alone() {
+        let nice = || {
+            // SAFETY: the arguments are integers.
+            unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+        };
+        let before = nice();
+        let gives_way = std::thread::spawn(move || {
+            give_way().unwrap();
+            nice()
+        });
+        assert_eq!(gives_way.join().unwrap(), before.max(NICE));
+        assert_eq!(nice(), before);
     }
 }

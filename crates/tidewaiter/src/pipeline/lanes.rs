@@ -1,10 +1,10 @@
 //! Lanes: the sensor on several threads. Each lane owns some of the fixed shards of all traffic;
 //! the output is the same for any number of them.
 //!
-//! A thread of its own reads for them, so that whoever judges does nothing else. Blocks of packets
-//! cross threads, not packets. Every lane is told the time that the packets of all lanes say it
-//! is, and what a lane tells carries its turn, so that the merge is in the order in which one lane
-//! would have told it.
+//! A thread of its own reads for them, so that whoever judges does nothing else; he has the most
+//! to do, and everybody gives way to him. Blocks of packets cross threads, not packets. Every lane
+//! is told the time that the packets of all lanes say it is, and what a lane tells carries its
+//! turn, so that the merge is in the order in which one lane would have told it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -13,6 +13,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 use anyhow::{Context, anyhow};
 use observation::{Observation, PortId, SourceId, Time};
 use sensor::{Direction, Lane, Limits, LinkType, Packet, Sensor, Tally, Watermark};
+use sys::thread::give_way;
 
 use super::order::{Batch, Turn, in_turn};
 
@@ -20,9 +21,10 @@ use super::order::{Batch, Turn, in_turn};
 const BLOCK_PACKET_COUNT_MAX: usize = 1024;
 /// … or so many bytes.
 const BLOCK_BYTES_MAX: usize = 512 << 10;
-/// Blocks that wait for a lane, and answers that wait for the judge: enough that nobody waits while
-/// another is busy.
-const BLOCKS_UNDER_WAY_MAX: usize = 8;
+/// Blocks that wait for a lane.
+const BLOCK_COUNT_MAX: usize = 8;
+/// Answers that wait for the judge: enough that he hardly ever waits for a lane.
+const ANSWER_COUNT_MAX: usize = 32;
 
 const STOPPED: &str = "a lane has stopped";
 
@@ -95,9 +97,25 @@ enum Work {
     Finish,
 }
 
+impl Work {
+    const fn progress(&self) -> Progress {
+        match self {
+            Self::Block(_) => Progress::GoesOn,
+            Self::Finish => Progress::Finished,
+        }
+    }
+}
+
+/// How far a lane is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    GoesOn,
+    Finished,
+}
+
 /// What a lane answers to one piece of work.
 struct Told {
-    done: Work,
+    progress: Progress,
     batch: Batch<Turn>,
     tally: Tally,
 }
@@ -123,17 +141,18 @@ pub(super) fn through_lanes<R: Send>(
         let mut feeder = Feeder::new(spares);
         let mut lanes = Vec::new();
         for index in 0..plan.lane_count.max(1) {
-            let (lane, work) = Running::start(scope, plan, index)?;
+            let (lane, work) = Running::start(scope, plan, index, spare_blocks.clone())?;
             feeder.lanes.push(work);
             lanes.push(lane);
         }
         let reader = Builder::new().name(String::from("reader"));
         let reader = reader.spawn_scoped(scope, move || {
+            drop(give_way());
             let reading = read(&mut feeder)?;
             feeder.finish()?;
             Ok::<R, anyhow::Error>(reading)
         });
-        let told = hand_on(&lanes, &spare_blocks, out);
+        let told = hand_on(&lanes, out);
         // Whoever still works for a judge that has failed stops at the closed channels; a lane that
         // panicked has been noticed by its missing answer.
         let threads: Vec<_> = lanes.into_iter().map(|lane| lane.thread).collect();
@@ -148,17 +167,17 @@ pub(super) fn through_lanes<R: Send>(
 /// Hands on what the lanes tell, block by block. Nothing where they stop before the input's end.
 fn hand_on(
     lanes: &[Running<'_>],
-    spare_blocks: &Sender<Block>,
     mut out: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<Tally>> {
     loop {
-        let (mut batches, mut tally, mut done) = (Vec::new(), Tally::default(), Work::Finish);
+        let (mut batches, mut tally) = (Vec::new(), Tally::default());
+        let mut progress = Progress::GoesOn;
         for lane in lanes {
             let Ok(told) = lane.answers.recv() else { return Ok(None) };
             let told = told?;
             batches.push(told.batch);
             tally = tally.plus(&told.tally);
-            done = told.done;
+            progress = told.progress;
         }
         in_turn(&batches, &mut out)?;
         for (lane, mut batch) in lanes.iter().zip(batches) {
@@ -166,12 +185,8 @@ fn hand_on(
             // Memory that nobody wants any longer is given back.
             let _ = lane.spares.send(batch);
         }
-        match done {
-            Work::Block(block) => {
-                let block = Arc::into_inner(block);
-                block.into_iter().for_each(|block| drop(spare_blocks.send(block)));
-            }
-            Work::Finish => return Ok(Some(tally)),
+        if progress == Progress::Finished {
+            return Ok(Some(tally));
         }
     }
 }
@@ -229,9 +244,10 @@ impl<'scope> Running<'scope> {
         scope: &'scope Scope<'scope, '_>,
         plan: Plan,
         index: u8,
+        spare_blocks: Sender<Block>,
     ) -> anyhow::Result<(Self, SyncSender<Work>)> {
-        let (work, to_do) = sync_channel(BLOCKS_UNDER_WAY_MAX);
-        let (told, answers) = sync_channel(BLOCKS_UNDER_WAY_MAX);
+        let (work, to_do) = sync_channel(BLOCK_COUNT_MAX);
+        let (told, answers) = sync_channel(ANSWER_COUNT_MAX);
         let (spares, batches) = channel();
         let count = plan.lane_count.max(1);
         // Lanes share one budget; what one flow may hold does not depend on them.
@@ -241,50 +257,63 @@ impl<'scope> Running<'scope> {
             ..plan.limits.divided_by(u32::from(count))
         };
         let sensor = Sensor::new(limits, plan.seed, Lane { index, count });
+        let lane = Working { sensor, note: plan.note, to_do, batches, told, spare_blocks };
         let thread = Builder::new()
             .name(format!("lane-{index}"))
-            .spawn_scoped(scope, move || run_lane(sensor, plan.note, &to_do, (&batches, &told)))
+            .spawn_scoped(scope, move || lane.run())
             .context("starting a thread for a lane")?;
         Ok((Self { answers, spares, thread }, work))
     }
 }
 
-fn run_lane(
-    mut sensor: Sensor,
+/// One lane, on its own thread.
+struct Working {
+    sensor: Sensor,
     note: Note,
-    work: &Receiver<Work>,
-    (spares, answers): (&Receiver<Batch<Turn>>, &SyncSender<anyhow::Result<Told>>),
-) {
-    while let Ok(work) = work.recv() {
-        let mut batch = spares.try_recv().unwrap_or_default();
-        let told = tell(&mut sensor, note, &work, &mut batch);
-        let told = told.map(|()| Told { done: work, batch, tally: *sensor.tally() });
-        if answers.send(told).is_err() {
-            return;
-        }
-    }
+    to_do: Receiver<Work>,
+    batches: Receiver<Batch<Turn>>,
+    told: SyncSender<anyhow::Result<Told>>,
+    spare_blocks: Sender<Block>,
 }
 
-fn tell(
-    sensor: &mut Sensor,
-    note: Note,
-    work: &Work,
-    batch: &mut Batch<Turn>,
-) -> anyhow::Result<()> {
-    let mut failure = None;
-    let mut put = |turn, observation: &Observation<'_>| {
-        if let Err(error) = batch.put(turn, |bytes| note(observation, bytes)) {
-            failure.get_or_insert(error);
-        }
-    };
-    match work {
-        Work::Block(block) => {
-            for (number, (now, packet)) in (0_u32..).zip(block.packets()) {
-                sensor.advance_ranked(now, &mut |rank, told| put((number, rank), told));
-                sensor.packet_ranked(packet, &mut |rank, told| put((number, rank), told));
+impl Working {
+    fn run(mut self) {
+        drop(give_way());
+        while let Ok(work) = self.to_do.recv() {
+            let mut batch = self.batches.try_recv().unwrap_or_default();
+            let answer = self.tell(&work, &mut batch).map(|()| Told {
+                progress: work.progress(),
+                batch,
+                tally: *self.sensor.tally(),
+            });
+            if let Work::Block(block) = work {
+                // Whoever is the last to be done with a block lets it be filled again.
+                let block = Arc::into_inner(block);
+                block.into_iter().for_each(|block| drop(self.spare_blocks.send(block)));
+            }
+            if self.told.send(answer).is_err() {
+                return;
             }
         }
-        Work::Finish => sensor.finish_ranked(&mut |rank, told| put((0, rank), told)),
     }
-    failure.map_or(Ok(()), Err)
+
+    fn tell(&mut self, work: &Work, batch: &mut Batch<Turn>) -> anyhow::Result<()> {
+        let (sensor, note) = (&mut self.sensor, self.note);
+        let mut failure = None;
+        let mut put = |turn, observation: &Observation<'_>| {
+            if let Err(error) = batch.put(turn, |bytes| note(observation, bytes)) {
+                failure.get_or_insert(error);
+            }
+        };
+        match work {
+            Work::Block(block) => {
+                for (number, (now, packet)) in (0_u32..).zip(block.packets()) {
+                    sensor.advance_ranked(now, &mut |rank, told| put((number, rank), told));
+                    sensor.packet_ranked(packet, &mut |rank, told| put((number, rank), told));
+                }
+            }
+            Work::Finish => sensor.finish_ranked(&mut |rank, told| put((0, rank), told)),
+        }
+        failure.map_or(Ok(()), Err)
+    }
 }
