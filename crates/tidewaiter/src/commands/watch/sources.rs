@@ -150,6 +150,7 @@ impl Live {
                 reader: Arc::clone(&self.reader),
             };
             let inspector = Arc::new(Inspector::start(&api, around)?);
+            self.reader.ask_through(&inspector);
             self.records.push(("descriptions", Arc::clone(&inspector.counts)));
             let voice = Arc::new(Voice::new(feeds.of(SourceId(RUNTIME.0 + number))));
             let recorder = self.shared.recorder.clone();

@@ -4,7 +4,7 @@ mod hashes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use observation::{
@@ -19,6 +19,7 @@ use sys::process::{
 use super::attachment::Attacher;
 use super::bundle::{self, BundleNetwork, Order};
 use super::packets::HostUse;
+use super::runtime::{Asking, Inspector, hex};
 use super::{RecordCounts, Stop, Voice, be_on_time};
 use crate::timestamp;
 use hashes::{Hasher, Pinned};
@@ -37,6 +38,8 @@ pub(crate) struct ProcessReader {
     attacher: Arc<Attacher>,
     host_use: Arc<HostUse>,
     read: Mutex<ReadPids>,
+    /// Who is asked about a container as soon as an engine has it made.
+    inspectors: Mutex<Vec<Weak<Inspector>>>,
     /// How its records fared; not understood are those that were gone before they could be read.
     pub(crate) counts: RecordCounts,
 }
@@ -69,8 +72,16 @@ impl ProcessReader {
         host_use: Arc<HostUse>,
     ) -> std::io::Result<Self> {
         let hasher = Hasher::start(Arc::clone(&voice))?;
-        let (cgroups, read, counts) = (Cgroups::probe(), Mutex::default(), RecordCounts::default());
-        Ok(Self { voice, cgroups, hasher, attacher, host_use, read, counts })
+        let (cgroups, counts) = (Cgroups::probe(), RecordCounts::default());
+        let (read, inspectors) = (Mutex::default(), Mutex::default());
+        Ok(Self { voice, cgroups, hasher, attacher, host_use, read, inspectors, counts })
+    }
+
+    /// Lets it ask about each container that is made, before the engine's own event comes: Podman's
+    /// service looks for its events four times a second, and a container may be gone by then.
+    pub(crate) fn ask_through(&self, inspector: &Arc<Inspector>) {
+        let mut inspectors = self.inspectors.lock().unwrap_or_else(PoisonError::into_inner);
+        inspectors.push(Arc::downgrade(inspector));
     }
 
     /// Whether kernel events name cgroups here.
@@ -185,6 +196,10 @@ impl ProcessReader {
             Some(Order::Delete(id)) => return self.host_use.end(id),
             None => return,
         };
+        for inspector in self.inspectors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // An engine that has not made it says so, and that is all.
+            inspector.upgrade().into_iter().for_each(|it| it.ask(&hex(id), at, Asking::Quick));
+        }
         let Some(bundle) = bundle::read(&folder, self.attacher.host_netns) else { return };
         let mut fact = unsaid(id, Runtime::Unknown);
         if bundle.network == BundleNetwork::Host {
