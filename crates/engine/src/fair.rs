@@ -11,6 +11,7 @@ use core::hash::Hash;
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::chain::{Chain, Linked, Links, NONE};
 use crate::index::{Index, Seed};
 
 #[derive(Clone, Debug, Deserialize)]
@@ -23,7 +24,8 @@ pub(crate) struct Fair<G, K, V> {
     slots: Vec<Option<Slot<G, K, V>>>,
     free: Vec<u32>,
     by_key: Index,
-    groups: BTreeMap<G, Group>,
+    /// The entries of each group by age.
+    groups: BTreeMap<G, Chain>,
     /// Groups by their size, in steps: who has some entries more than another is as good as equal.
     by_size: BTreeSet<(usize, G)>,
     seed: Seed,
@@ -33,7 +35,6 @@ pub(crate) struct Fair<G, K, V> {
 
 /// Sizes are told apart in so many steps.
 const SIZE_STEPS: usize = 256;
-const NONE: u32 = u32::MAX;
 
 /// An entry, and its neighbours in its group.
 #[derive(Clone, Debug)]
@@ -41,16 +42,13 @@ struct Slot<G, K, V> {
     group: G,
     key: K,
     value: V,
-    older: u32,
-    newer: u32,
+    links: Links,
 }
 
-/// The entries of a group by age.
-#[derive(Clone, Copy, Debug)]
-struct Group {
-    oldest: u32,
-    newest: u32,
-    count: usize,
+impl<G, K, V> Linked for [Option<Slot<G, K, V>>] {
+    fn links(&mut self, number: u32) -> Option<&mut Links> {
+        Some(&mut self.get_mut(number as usize)?.as_mut()?.links)
+    }
 }
 
 /// What is saved of [`Fair`]: its entries group by group, the oldest first.
@@ -81,7 +79,7 @@ impl<G: Ord + Serialize, K: Serialize, V: Serialize> Serialize for Fair<G, K, V>
         saved.serialize_field("seed", &self.seed)?;
         saved.serialize_field("count_max", &self.count_max)?;
         saved.serialize_field("evicted_count", &self.evicted_count)?;
-        let by_age = self.groups.values().flat_map(|group| self.from(group.oldest));
+        let by_age = self.groups.values().flat_map(|group| self.of_group(*group));
         let entries: Vec<_> = by_age.map(|slot| (&slot.group, &slot.key, &slot.value)).collect();
         saved.serialize_field("entries", &entries)?;
         saved.end()
@@ -89,9 +87,8 @@ impl<G: Ord + Serialize, K: Serialize, V: Serialize> Serialize for Fair<G, K, V>
 }
 
 impl<G, K, V> Fair<G, K, V> {
-    /// The entries of a group from this one on, in the order of their age.
-    fn from(&self, first: u32) -> impl Iterator<Item = &Slot<G, K, V>> {
-        core::iter::successors(self.slot(first), |slot| self.slot(slot.newer))
+    fn of_group(&self, group: Chain) -> impl Iterator<Item = &Slot<G, K, V>> {
+        core::iter::successors(self.slot(group.oldest), |slot| self.slot(slot.links.newer))
     }
 
     fn slot(&self, number: u32) -> Option<&Slot<G, K, V>> {
@@ -187,52 +184,38 @@ impl<G: Ord + Copy, K: Hash + Ord, V> Fair<G, K, V> {
                 u32::try_from(self.slots.len() - 1).ok()?
             }
         };
-        let alone = Group { oldest: number, newest: NONE, count: 0 };
-        let of_group = self.groups.entry(group).or_insert(alone);
-        let before = of_group.count;
-        let older = core::mem::replace(&mut of_group.newest, number);
-        of_group.count += 1;
-        if let Some(slot) = self.slot_mut(older) {
-            slot.newer = number;
-        }
-        *self.slots.get_mut(number as usize)? =
-            Some(Slot { group, key, value, older, newer: NONE });
+        let slot = Slot { group, key, value, links: Links::NOBODY };
+        *self.slots.get_mut(number as usize)? = Some(slot);
+        self.change(group, |entries, slots| entries.append(number, slots));
         self.by_key.insert(hash, number);
-        self.resize(group, before, before + 1);
         Some(number)
     }
 
     fn take(&mut self, number: u32) -> Option<(K, V)> {
-        let slot = self.slots.get_mut(number as usize)?.take()?;
-        let Slot { group, key, value, older, newer } = slot;
+        let group = self.slot(number)?.group;
+        self.change(group, |entries, slots| entries.unlink(number, slots));
+        let Slot { key, value, .. } = self.slots.get_mut(number as usize)?.take()?;
         self.free.push(number);
         self.by_key.remove(self.seed.of(&key), number);
-        if let Some(slot) = self.slot_mut(older) {
-            slot.newer = newer;
-        }
-        if let Some(slot) = self.slot_mut(newer) {
-            slot.older = older;
-        }
-        let of_group = self.groups.get_mut(&group)?;
-        if of_group.oldest == number {
-            of_group.oldest = newer;
-        }
-        if of_group.newest == number {
-            of_group.newest = older;
-        }
-        of_group.count -= 1;
-        let after = of_group.count;
-        if after == 0 {
-            self.groups.remove(&group);
-        }
-        self.resize(group, after + 1, after);
         Some((key, value))
     }
 
+    /// Changes the entries of a group, and keeps its size in step.
+    fn change(&mut self, group: G, change: impl FnOnce(&mut Chain, &mut [Option<Slot<G, K, V>>])) {
+        let entries = self.groups.entry(group).or_insert(Chain::EMPTY);
+        let before = entries.count;
+        change(entries, &mut self.slots);
+        let after = entries.count;
+        if after == 0 {
+            self.groups.remove(&group);
+        }
+        self.resize(group, before, after);
+    }
+
     /// A group has grown or shrunk.
-    fn resize(&mut self, group: G, before: usize, after: usize) {
+    fn resize(&mut self, group: G, before: u32, after: u32) {
         let step = self.count_max / SIZE_STEPS + 1;
-        let size = |count: usize| (count > 0).then_some(count / step);
+        let size = |count: u32| (count > 0).then_some(count as usize / step);
         if size(before) == size(after) {
             return;
         }
@@ -242,6 +225,7 @@ impl<G: Ord + Copy, K: Hash + Ord, V> Fair<G, K, V> {
         self.by_size.extend(size(after).map(|size| (size, group)));
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

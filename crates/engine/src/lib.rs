@@ -14,6 +14,7 @@ mod attack;
 mod attribution;
 mod baseline;
 mod cargo;
+mod chain;
 mod channel;
 mod clients;
 mod cloud;

@@ -34,6 +34,7 @@ pub(crate) use speech::{Onward, Tls};
 
 use self::places::Places;
 use self::protocols::ProtocolNames;
+use crate::chain::{Linked, Links, NONE};
 use crate::index::{Index, Seed};
 use crate::ledger::{LATE_MS_MAX, Place, Thing};
 use crate::limits::Limits;
@@ -46,16 +47,19 @@ pub(crate) struct Handle {
     serial: u32,
 }
 
-const NONE: u32 = u32::MAX;
-
 /// A slot, and its neighbours in the list of its place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Slot {
     flow: Option<Box<Flow>>,
     id: FlowId,
     serial: u32,
-    older: u32,
-    newer: u32,
+    links: Links,
+}
+
+impl Linked for [Slot] {
+    fn links(&mut self, number: u32) -> Option<&mut Links> {
+        Some(&mut self.get_mut(number as usize)?.links)
+    }
 }
 
 /// All flows, by id, by place and by tuple.
@@ -135,14 +139,7 @@ impl From<Saved> for Flows {
             let tuple = flows.seed.of(&(flow.transport(), flow.near(), flow.far()));
             flows.by_id.insert(flows.seed.of(&slot.id), number);
             flows.by_tuple.insert(tuple, number);
-            let list = flows.places.list(flow.place(), flow.keep);
-            list.count += 1;
-            if slot.older == NONE {
-                list.oldest = number;
-            }
-            if slot.newer == NONE {
-                list.newest = number;
-            }
+            flows.places.list(flow.place(), flow.keep).restore(number, slot.links);
         }
         flows
     }
@@ -306,7 +303,7 @@ impl Flows {
             move |slot: &Slot| slot.flow.as_ref().is_some_and(|flow| flow.opened >= since);
         let walk = move |first: u32| {
             let at = |number: u32| self.slots.get(number as usize).map(|slot| (number, slot));
-            core::iter::successors(at(first), move |(_, slot)| at(slot.older))
+            core::iter::successors(at(first), move |(_, slot)| at(slot.links.older))
         };
         let recent = walk(loose).take_while(move |(_, slot)| is_recent(slot));
         walk(held).chain(recent).map(|(number, slot)| Handle { slot: number, serial: slot.serial })
@@ -365,7 +362,7 @@ impl Flows {
             return Some(number);
         }
         let number = u32::try_from(self.slots.len()).ok()?;
-        self.slots.push(Slot { flow: None, id: FlowId(0), serial: 0, older: NONE, newer: NONE });
+        self.slots.push(Slot { flow: None, id: FlowId(0), serial: 0, links: Links::NOBODY });
         Some(number)
     }
 

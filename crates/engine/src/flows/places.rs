@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use observation::PortId;
 use serde::{Deserialize, Serialize};
 
-use super::NONE;
+use crate::chain::Chain;
 use crate::index::Seed;
 use crate::ledger::{Place, Thing};
 
@@ -28,19 +28,11 @@ pub(crate) enum Keep {
 /// The flows of one place in the order in which they came: those that a channel holds, and others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AtPlace {
-    pub loose: List,
-    pub held: List,
+    pub loose: Chain,
+    pub held: Chain,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct List {
-    pub oldest: u32,
-    pub newest: u32,
-    pub count: u32,
-}
-
-const EMPTY: List = List { oldest: NONE, newest: NONE, count: 0 };
-const NOBODY: AtPlace = AtPlace { loose: EMPTY, held: EMPTY };
+const NOBODY: AtPlace = AtPlace { loose: Chain::EMPTY, held: Chain::EMPTY };
 
 impl AtPlace {
     const fn is_empty(&self) -> bool {
@@ -88,7 +80,7 @@ impl Places {
     }
 
     /// The list that holds such flows of a place, made if absent.
-    pub(super) fn list(&mut self, place: Place, keep: Keep) -> &mut List {
+    pub(super) fn list(&mut self, place: Place, keep: Keep) -> &mut Chain {
         let (ports_of, addresses_at) = (&mut self.ports_of, &mut self.addresses_at);
         let lists = self.lists.entry(place).or_insert_with(|| {
             ports_of.insert((place.address, place.port));

@@ -1,6 +1,6 @@
 //! How many flows a place may have: its lists, and who has to go when one comes.
 
-use super::{Flows, Handle, Keep, NONE};
+use super::{Flows, Handle, Keep};
 use crate::ledger::Place;
 
 impl Flows {
@@ -36,38 +36,12 @@ impl Flows {
     }
 
     pub(super) fn append(&mut self, place: Place, number: u32, keep: Keep) {
-        let list = self.places.list(place, keep);
-        let before = list.newest;
-        list.newest = number;
-        list.count += 1;
-        if before == NONE {
-            list.oldest = number;
-        }
-        if let Some(slot) = self.slots.get_mut(before as usize) {
-            slot.newer = number;
-        }
-        if let Some(slot) = self.slots.get_mut(number as usize) {
-            (slot.older, slot.newer) = (before, NONE);
-        }
+        self.places.list(place, keep).append(number, self.slots.as_mut_slice());
     }
 
     pub(super) fn unlink(&mut self, place: Place, number: u32, keep: Keep) {
-        let Some(slot) = self.slots.get(number as usize) else { return };
-        let (older, newer) = (slot.older, slot.newer);
-        if let Some(slot) = self.slots.get_mut(older as usize) {
-            slot.newer = newer;
-        }
-        if let Some(slot) = self.slots.get_mut(newer as usize) {
-            slot.older = older;
-        }
         let list = self.places.list(place, keep);
-        if list.newest == number {
-            list.newest = older;
-        }
-        if list.oldest == number {
-            list.oldest = newer;
-        }
-        list.count = list.count.saturating_sub(1);
+        list.unlink(number, self.slots.as_mut_slice());
         if list.count == 0 {
             self.places.leave(place);
         }

@@ -16,10 +16,9 @@ mod sharing;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::hash::BuildHasher as _;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use observation::{Endpoint, FlowId, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +31,9 @@ pub(crate) use sharing::Shared;
 use calls::Ripe;
 use quota::{Age, Owned, SIZE_STEP};
 
+use crate::chain::{Links, NONE};
 use crate::flows::{Flow, Pulse};
-use crate::index::Seed;
+use crate::index::{Index, Seed};
 use crate::ledger::Owner;
 use crate::limits::Limits;
 
@@ -43,7 +43,6 @@ const GROWN_COUNT: u32 = 4;
 const GROUP_LOOKS: [u32; 11] = [5, 6, 7, 8, 10, 12, 16, 24, 32, 48, 64];
 /// Callers are profiled in one of so many parts of what calls are.
 const CALLERS_PART: usize = 4;
-const NONE: u32 = u32::MAX;
 
 /// Who calls whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,8 +71,7 @@ struct Slot {
     key: ProfileKey,
     calls: Calls,
     is_grown: bool,
-    older: u32,
-    newer: u32,
+    links: Links,
     before: u32,
     after: u32,
 }
@@ -85,7 +83,7 @@ pub(crate) struct Profiles {
     slots: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
     #[serde(skip)]
-    by_key: HashTable<u32>,
+    by_key: Index,
     /// The latest profile of each far end, and how many there are.
     #[serde(skip)]
     by_far: HashMap<(Transport, Endpoint), (u32, u32), FixedState>,
@@ -117,7 +115,7 @@ impl From<Saved> for Profiles {
         let mut profiles = Self {
             slots: saved.slots,
             free: saved.free,
-            by_key: HashTable::new(),
+            by_key: Index::default(),
             by_far: HashMap::with_hasher(saved.seed.state()),
             owners: HashMap::with_hasher(saved.seed.state()),
             by_size: BTreeSet::new(),
@@ -132,8 +130,8 @@ impl From<Saved> for Profiles {
         let keys: Vec<(u32, ProfileKey, u32)> =
             known.map(|(number, slot)| (number, slot.key, slot.before)).collect();
         for (number, key, before) in keys {
-            profiles.index(number, &key);
-            profiles.relist(number, key.owner);
+            profiles.by_key.insert(saved.seed.of(&key), number);
+            profiles.restore(number);
             let (first, count) =
                 profiles.by_far.entry((key.transport, key.far)).or_insert((NONE, 0));
             *count += 1;
@@ -150,7 +148,7 @@ impl Profiles {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            by_key: HashTable::new(),
+            by_key: Index::default(),
             by_far: HashMap::with_hasher(seed.state()),
             owners: HashMap::with_hasher(seed.state()),
             by_size: BTreeSet::new(),
@@ -244,7 +242,8 @@ impl Profiles {
         let owned = self.owners.get(&owner);
         let firsts = owned.map_or([NONE; 2], |owned| [owned.grown.oldest, owned.young.oldest]);
         firsts.into_iter().flat_map(move |first| {
-            let slots = core::iter::successors(self.slot(first), |slot| self.slot(slot.newer));
+            let slots =
+                core::iter::successors(self.slot(first), |slot| self.slot(slot.links.newer));
             slots.map(|slot| (&slot.key, &slot.calls))
         })
     }
@@ -293,22 +292,9 @@ impl Profiles {
         self.evicted_count
     }
 
-    fn hash(&self, key: &ProfileKey) -> u64 {
-        self.seed.of(key)
-    }
-
     fn find(&self, key: &ProfileKey) -> Option<u32> {
-        let is_it = |number: &u32| self.slot(*number).is_some_and(|slot| slot.key == *key);
-        self.by_key.find(self.hash(key), is_it).copied()
-    }
-
-    fn index(&mut self, number: u32, key: &ProfileKey) {
-        let (hash, state) = (self.hash(key), self.seed.state());
-        let slots = &self.slots;
-        self.by_key.insert_unique(hash, number, |number| {
-            let slot = slots.get(*number as usize).and_then(Option::as_deref);
-            slot.map_or(0, |slot| state.hash_one(slot.key))
-        });
+        let is_it = |number| self.slot(number).is_some_and(|slot| slot.key == *key);
+        self.by_key.find(self.seed.of(key), is_it)
     }
 
     fn slot(&self, number: u32) -> Option<&Slot> {
@@ -335,12 +321,11 @@ impl Profiles {
             key,
             calls: Calls::new(flow, id),
             is_grown: false,
-            older: NONE,
-            newer: NONE,
+            links: Links::NOBODY,
             before: NONE,
             after: first,
         }));
-        self.index(number, &key);
+        self.by_key.insert(self.seed.of(&key), number);
         self.append(number, key.owner, Age::Young);
         Some(number)
     }
@@ -358,10 +343,7 @@ impl Profiles {
         let Some(slot) = self.slot(number) else { return };
         let (key, age) = (slot.key, Age::of(slot));
         let (before, after) = (slot.before, slot.after);
-        let hash = self.hash(&key);
-        if let Ok(entry) = self.by_key.find_entry(hash, |known| *known == number) {
-            entry.remove();
-        }
+        self.by_key.remove(self.seed.of(&key), number);
         self.unlink(number, key.owner, age);
         let of_far = (key.transport, key.far);
         if let Some(slot) = self.slot_mut(before) {

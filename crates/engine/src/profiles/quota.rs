@@ -1,7 +1,18 @@
 //! How many profiles an owner may have: his lists, and which has to go when one comes.
 
-use super::{NONE, Profiles, Slot};
+use alloc::boxed::Box;
+
+use super::{Profiles, Slot};
+use crate::chain::{Chain, Linked, Links};
 use crate::ledger::Owner;
+
+type Slots = [Option<Box<Slot>>];
+
+impl Linked for Slots {
+    fn links(&mut self, number: u32) -> Option<&mut Links> {
+        Some(&mut self.get_mut(number as usize)?.as_mut()?.links)
+    }
+}
 
 /// Owners are told apart by how many channels they have, in steps.
 pub(super) const SIZE_STEP: u32 = 16;
@@ -9,19 +20,11 @@ pub(super) const SIZE_STEP: u32 = 16;
 /// The profiles of one owner: those of few calls, and others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owned {
-    pub(super) young: List,
-    pub(super) grown: List,
+    pub(super) young: Chain,
+    pub(super) grown: Chain,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct List {
-    pub(super) oldest: u32,
-    newest: u32,
-    count: u32,
-}
-
-const EMPTY: List = List { oldest: NONE, newest: NONE, count: 0 };
-const NOTHING: Owned = Owned { young: EMPTY, grown: EMPTY };
+const NOTHING: Owned = Owned { young: Chain::EMPTY, grown: Chain::EMPTY };
 
 impl Profiles {
     /// An owner with too many loses his own oldest of few calls; else whoever has the most.
@@ -41,61 +44,25 @@ impl Profiles {
     }
 
     pub(super) fn append(&mut self, number: u32, owner: Owner, age: Age) {
-        let owned = self.owners.entry(owner).or_insert(NOTHING);
-        let before = owned.step();
-        let list = owned.list(age);
-        let newest = core::mem::replace(&mut list.newest, number);
-        if newest == NONE {
-            list.oldest = number;
-        }
-        list.count += 1;
-        let after = owned.step();
-        if let Some(slot) = self.slot_mut(newest) {
-            slot.newer = number;
-        }
-        if let Some(slot) = self.slot_mut(number) {
-            (slot.older, slot.newer) = (newest, NONE);
-        }
-        self.resize(owner, before, after);
-    }
-
-    /// Counts a profile in that knows its neighbours.
-    pub(super) fn relist(&mut self, number: u32, owner: Owner) {
-        let Some(slot) = self.slot(number) else { return };
-        let (age, is_oldest, is_newest) = (Age::of(slot), slot.older == NONE, slot.newer == NONE);
-        let owned = self.owners.entry(owner).or_insert(NOTHING);
-        let before = owned.step();
-        let list = owned.list(age);
-        list.count += 1;
-        if is_oldest {
-            list.oldest = number;
-        }
-        if is_newest {
-            list.newest = number;
-        }
-        let after = owned.step();
-        self.resize(owner, before, after);
+        self.change(owner, age, |list, slots| list.append(number, slots));
     }
 
     pub(super) fn unlink(&mut self, number: u32, owner: Owner, age: Age) {
+        self.change(owner, age, |list, slots| list.unlink(number, slots));
+    }
+
+    /// Counts a profile in that knows its neighbours.
+    pub(super) fn restore(&mut self, number: u32) {
         let Some(slot) = self.slot(number) else { return };
-        let (older, newer) = (slot.older, slot.newer);
-        if let Some(slot) = self.slot_mut(older) {
-            slot.newer = newer;
-        }
-        if let Some(slot) = self.slot_mut(newer) {
-            slot.older = older;
-        }
-        let Some(owned) = self.owners.get_mut(&owner) else { return };
+        let (owner, age, links) = (slot.key.owner, Age::of(slot), slot.links);
+        self.change(owner, age, |list, _| list.restore(number, links));
+    }
+
+    /// Changes one of an owner's lists, and keeps his size in step.
+    fn change(&mut self, owner: Owner, age: Age, change: impl FnOnce(&mut Chain, &mut Slots)) {
+        let owned = self.owners.entry(owner).or_insert(NOTHING);
         let before = owned.step();
-        let list = owned.list(age);
-        if list.newest == number {
-            list.newest = older;
-        }
-        if list.oldest == number {
-            list.oldest = newer;
-        }
-        list.count = list.count.saturating_sub(1);
+        change(owned.list(age), &mut self.slots);
         let after = owned.step();
         if owned.count() == 0 {
             self.owners.remove(&owner);
@@ -135,7 +102,7 @@ impl Owned {
         (self.count() > 0).then(|| self.count() / SIZE_STEP)
     }
 
-    const fn list(&mut self, age: Age) -> &mut List {
+    const fn list(&mut self, age: Age) -> &mut Chain {
         match age {
             Age::Young => &mut self.young,
             Age::Grown => &mut self.grown,
