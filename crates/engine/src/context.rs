@@ -19,7 +19,7 @@ use crate::ledger::{Asked, Container, Exec, Ledger, Owner, Process};
 use crate::lookups::{Domain, Lookup};
 use crate::naming::{names, names_below};
 use crate::profiles::Call;
-use crate::session::Content;
+use crate::session::Obedience;
 use crate::surveys::Survey;
 
 /// A container that nothing keeps running and that is younger than this is a throw-away run.
@@ -150,9 +150,9 @@ impl<'a> Context<'a> {
     }
 
     /// The same where a shell is seen to obey: that it was written down excuses nothing then.
-    pub(crate) fn heeding(self, content: Content) -> Self {
-        let declared = match (self.declared, content) {
-            (Declared::Yes, Content::Obedient) => Declared::Mentioned,
+    pub(crate) fn heeding(self, obedience: Obedience) -> Self {
+        let declared = match (self.declared, obedience) {
+            (Declared::Yes, Obedience::Seen) => Declared::Mentioned,
             (declared, _) => declared,
         };
         Self { declared, ..self }

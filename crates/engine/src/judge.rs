@@ -17,7 +17,7 @@ use crate::evidence::{Finding, Sum, joined};
 use crate::flows::{Flow, Handle, Keep};
 use crate::ledger::{Container, Owner};
 use crate::profiles::Told;
-use crate::session::{Content, Session};
+use crate::session::{Obedience, Session};
 use crate::strategies::{judge as judge_by_all, judge_listed as listed_findings};
 
 /// Channels that have to be judged.
@@ -121,7 +121,7 @@ impl Engine {
         let gone = self.gone_since(flow, owner);
         let key = ChannelKey { owner, far: Far::of(flow) };
         let session = Session::of(flow, gone);
-        let findings = judge_by_all(&key, &session, &context.heeding(session.content()));
+        let findings = judge_by_all(&key, &session, &context.heeding(session.obedience()));
         if findings.is_empty() {
             return None;
         }
@@ -244,20 +244,14 @@ impl Engine {
 
     /// What its conversations say, and what all its calls say together.
     fn judge_calls(&self, key: &ChannelKey) -> Option<(Verdict, Opening)> {
-        let heard = self.judge_flows(key);
-        let content = heard.as_ref().map_or(Content::Ordinary, |(_, content)| *content);
-        let Some(profile) = self.judge_profile(key, content) else {
-            let (Told { findings, origin, opening }, _) = heard?;
-            return Some((verdict(findings, origin), opening));
-        };
-        let Some((Told { mut findings, origin, opening }, _)) = heard else {
-            return Some((verdict(profile.findings, profile.origin), profile.opening));
-        };
-        findings.extend(profile.findings);
-        Some((verdict(findings, origin), opening.min(profile.opening)))
+        let (heard, obedience) = self.judge_flows(key).unzip();
+        let profile = self.judge_profile(key, obedience.unwrap_or(Obedience::Unseen));
+        let Told { findings, origin, opening } =
+            heard.into_iter().chain(profile).reduce(Told::and)?;
+        Some((verdict(findings, origin), opening))
     }
 
-    fn judge_flows(&self, key: &ChannelKey) -> Option<(Told, Content)> {
+    fn judge_flows(&self, key: &ChannelKey) -> Option<(Told, Obedience)> {
         let channel = self.channels.get(key)?;
         let (leading, own) = channel.leading(&self.flows)?;
         let opening = channel.earliest(&self.flows)?;
@@ -266,10 +260,10 @@ impl Engine {
         let context = Context::of_flow(&self.ledger, leading, key.owner).listing(strongest);
         let gone = |flow: &Flow| self.gone_since(flow, key.owner);
         let session = channel.session(&self.flows, own.origin, gone);
-        let content = session.content();
-        let findings = judge_by_all(key, &session, &context.heeding(content));
+        let obedience = session.obedience();
+        let findings = judge_by_all(key, &session, &context.heeding(obedience));
         let told = Told { findings, origin: context.origin, opening };
-        (!told.findings.is_empty()).then_some((told, content))
+        (!told.findings.is_empty()).then_some((told, obedience))
     }
 
     fn judge_name(&self, key: &ChannelKey, name: &str) -> Option<(Verdict, Opening)> {

@@ -48,13 +48,13 @@ pub(crate) struct Session {
     pub freight: Freight,
 }
 
-/// What is said, going by its bytes and by nothing that anybody has written beforehand.
+/// Whether somebody is seen to obey, going by what is said and by nothing that was written down
+/// beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// Anything.
-    Ordinary,
-    /// A shell is seen to obey, or orders come hidden in what is none.
-    Obedient,
+pub(crate) enum Obedience {
+    Unseen,
+    /// A shell does, or orders come hidden in what is none.
+    Seen,
 }
 
 /// What flows carry, whatever they speak.
@@ -183,14 +183,14 @@ impl Session {
         session
     }
 
-    /// What its words show.
-    pub(crate) fn content(&self) -> Content {
+    /// Whether its words show somebody who obeys.
+    pub(crate) fn obedience(&self) -> Obedience {
         let marks = self.web.marks;
         let is_ordered = marks.has(Marks::ORDER) && marks.has(Marks::OUTPUT);
         if self.shell_answers > 0 || is_ordered || marks.has(Marks::HIDDEN_ORDER) {
-            return Content::Obedient;
+            return Obedience::Seen;
         }
-        Content::Ordinary
+        Obedience::Unseen
     }
 
     /// One conversation more.

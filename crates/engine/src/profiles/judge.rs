@@ -21,7 +21,7 @@ use crate::evidence::Finding;
 use crate::flows::Flow;
 use crate::judge::{Keys, id_of};
 use crate::ledger::{LATE_MS_MAX, Ledger, Owner};
-use crate::session::Content;
+use crate::session::Obedience;
 use crate::strategies;
 
 /// Calls from which on a rhythm is looked for.
@@ -241,26 +241,23 @@ impl Engine {
     }
 
     /// What the strategies say of the profile behind a channel.
-    pub(crate) fn judge_profile(&self, key: &ChannelKey, content: Content) -> Option<Told> {
+    pub(crate) fn judge_profile(&self, key: &ChannelKey, obedience: Obedience) -> Option<Told> {
         let Far::Endpoint(transport, far) = key.far else { return None };
         let manners = [Manner::Connection, Manner::Burst];
         let told = manners.into_iter().filter_map(|manner| {
             let key = ProfileKey { owner: key.owner, transport, far, manner };
-            self.judge_manner(&key, content)
+            self.judge_manner(&key, obedience)
         });
-        told.reduce(|mut told, more| {
-            told.findings.extend(more.findings);
-            Told { opening: told.opening.min(more.opening), ..told }
-        })
+        told.reduce(Told::and)
     }
 
-    fn judge_manner(&self, key: &ProfileKey, content: Content) -> Option<Told> {
+    fn judge_manner(&self, key: &ProfileKey, obedience: Obedience) -> Option<Told> {
         let calls = self.profiles.get(key)?;
         if calls.timer().is_none() && !calls.mostly_fails() {
             return None;
         }
         let context = Context::of_calls(&self.ledger, &calls.first, calls.last_opened(), key.owner)
-            .heeding(content);
+            .heeding(obedience);
         let (channel_count, timer_count) = self.profiles.own_counts(key.owner);
         let profile = Profile {
             calls,
@@ -283,6 +280,14 @@ pub(crate) struct Told {
     pub findings: Vec<Finding>,
     pub origin: Origin,
     pub opening: Opening,
+}
+
+impl Told {
+    /// Both together; how it came to run is what the first says.
+    pub(crate) fn and(mut self, more: Self) -> Self {
+        self.findings.extend(more.findings);
+        Self { opening: self.opening.min(more.opening), ..self }
+    }
 }
 
 const fn channel(key: &ProfileKey) -> ChannelKey {
