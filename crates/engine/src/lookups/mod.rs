@@ -14,7 +14,6 @@ mod registered;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::hash::BuildHasher as _;
 use core::net::{IpAddr, Ipv4Addr};
 
 use observation::{DnsExchange, PortId};
@@ -133,8 +132,8 @@ impl Lookups {
             self.ripe.remove(&(domain.owner, key.domain, place));
             *domain = fresh();
         }
-        let state = self.seed.state();
-        let load = domain.add(first, fact, parts.below, |bytes| state.hash_one(bytes));
+        let seed = self.seed;
+        let load = domain.add(first, fact, parts.below, |bytes| seed.of(&bytes));
         if domain.wants_a_look() {
             let (carried, server) = (domain.carried().bytes, domain.server.address);
             self.ripe.insert((domain.owner, key.domain, place));
@@ -182,7 +181,7 @@ impl Lookups {
     }
 
     fn hash(&self, bytes: &[u8]) -> u64 {
-        self.seed.state().hash_one(bytes)
+        self.seed.of(&bytes)
     }
 
     fn key(&self, place: Place, domain: &str) -> DomainKey {
@@ -215,7 +214,7 @@ impl Lookups {
     }
 
     fn keys_of(&self, owner: Owner, name: &str) -> impl Iterator<Item = DomainKey> {
-        let domain = self.seed.state().hash_one(name.as_bytes());
+        let domain = self.hash(name.as_bytes());
         let all = self.ripe.range((owner, domain, LOWEST)..);
         all.take_while(move |(of, which, _)| (*of, *which) == (owner, domain))
             .map(|(_, domain, place)| DomainKey { place: *place, domain: *domain })
