@@ -4,9 +4,7 @@ use alloc::borrow::ToOwned as _;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::hash::BuildHasher as _;
 
-use foldhash::fast::FixedState;
 use observation::{
     Endpoint, Gap, PortId, SourceId, SourceKind, SourceState, SourceStatus, Time, Transport,
 };
@@ -97,12 +95,7 @@ pub(crate) struct Destinations {
     visit_count: usize,
     visit_count_max: usize,
     forgotten_count: u64,
-    /// Mostly somebody goes where he has gone just before. It decides nothing, and is not saved.
-    #[serde(skip)]
-    latest: LatestVisits,
 }
-
-type Visit = (Place, Transport, Endpoint);
 
 /// Who went to one far end, in their order: one, of nearly all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -124,45 +117,6 @@ impl Visitors {
     }
 }
 
-/// Visits of which everything is known, each at its place by hash or beside it. What was noted
-/// before something was forgotten no longer counts.
-#[derive(Clone, Debug, Default)]
-struct LatestVisits {
-    slots: Vec<Option<(u64, Visit)>>,
-    forgotten_count: u64,
-}
-
-const LATEST_VISIT_COUNT: usize = 4_096;
-
-impl LatestVisits {
-    fn has(&self, visit: &Visit) -> bool {
-        let place = Self::place(visit);
-        let known = |place: usize| match self.slots.get(place) {
-            Some(Some((count, known))) => *count == self.forgotten_count && known == visit,
-            _ => false,
-        };
-        known(place) || known(place ^ 1)
-    }
-
-    fn note(&mut self, visit: Visit) {
-        if self.slots.is_empty() {
-            self.slots.resize(LATEST_VISIT_COUNT, None);
-        }
-        let place = Self::place(&visit);
-        let before = self.slots.get_mut(place).and_then(Option::take);
-        // Whoever lay here has a second place.
-        for (place, visit) in [(place, Some((self.forgotten_count, visit))), (place ^ 1, before)] {
-            if let Some(slot) = self.slots.get_mut(place).filter(|_| visit.is_some()) {
-                *slot = visit;
-            }
-        }
-    }
-
-    fn place(visit: &Visit) -> usize {
-        FixedState::with_seed(0).hash_one(visit) as usize % LATEST_VISIT_COUNT
-    }
-}
-
 /// So many visitors of all destinations together are remembered for each place.
 const VISIT_PER_PLACE_COUNT_MAX: usize = 8;
 
@@ -174,35 +128,22 @@ impl Destinations {
             visit_count: 0,
             visit_count_max: limits.place_count_max.saturating_mul(VISIT_PER_PLACE_COUNT_MAX),
             forgotten_count: 0,
-            latest: LatestVisits { slots: Vec::new(), forgotten_count: 0 },
         }
     }
 
     pub(crate) fn went(&mut self, place: Place, transport: Transport, far: Endpoint) {
-        let visit = (place, transport, far);
-        if self.latest.has(&visit) {
-            return;
-        }
-        let evicted_before = self.by_far.evicted_count() + self.places.evicted_count();
         self.places.entry(place.port, place, || ());
         let room = self.visit_count < self.visit_count_max;
         let (entry, gone) = self.by_far.entry(place.port, (transport, far), Visitors::default);
-        let mut is_known = entry.is_some();
         if let Some(visitors) = entry {
             if room && visitors.0.len() < PLACE_PER_FAR_COUNT_MAX {
                 self.visit_count += usize::from(visitors.add(place));
             } else if !visitors.has(&place) {
                 self.forgotten_count += 1;
-                is_known = false;
             }
         }
         if let Some((_, visitors)) = gone {
             self.visit_count = self.visit_count.saturating_sub(visitors.0.len());
-        }
-        self.latest.forgotten_count +=
-            self.by_far.evicted_count() + self.places.evicted_count() - evicted_before;
-        if is_known {
-            self.latest.note(visit);
         }
     }
 
