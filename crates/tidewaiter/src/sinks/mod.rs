@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use engine::{Alert, AlertId, Level};
+use observation::{Span, Time};
 
 pub(crate) use attack::{sub_techniques, technique_name};
 pub(crate) use conn::{write_conn, write_row};
@@ -56,13 +57,55 @@ pub(crate) struct Sink {
     format: Format,
     level_min: Level,
     commands: Commands,
-    /// What a person has already seen of the alerts shown last: level and strategy.
-    seen: BTreeMap<AlertId, (Level, String)>,
+    /// What a person has already seen of the alerts shown last.
+    seen: BTreeMap<AlertId, Seen>,
     out: Box<dyn Write>,
 }
 
 /// Of so many alerts a sink remembers what it showed; of older ones it shows the whole table again.
 const SEEN_COUNT_MAX: usize = 4096;
+/// A person is told at most this often that an incident goes on as before.
+const GOES_ON_EVERY: Span = Span::from_secs(60);
+
+/// What a person saw of an alert when it was shown last.
+#[derive(Clone, Debug)]
+struct Seen {
+    level: Level,
+    strategy: String,
+    subject_count: u32,
+    last_seen: Time,
+}
+
+/// How much of a revised alert a person wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Whole,
+    Line,
+    Nothing,
+}
+
+impl Seen {
+    fn of(alert: &Alert) -> Self {
+        Self {
+            level: alert.level,
+            strategy: alert.strategy.to_string(),
+            subject_count: alert.subject_count,
+            last_seen: alert.last_seen,
+        }
+    }
+
+    /// How much a person who has seen `self` is to be shown of `now`.
+    fn still_to_show(&self, now: &Self) -> Shown {
+        let is_the_same = self.level == now.level && self.strategy == now.strategy;
+        let has_spread = self.subject_count != now.subject_count;
+        match (is_the_same, now.last_seen.since(self.last_seen) >= GOES_ON_EVERY) {
+            (false, _) => Shown::Whole,
+            (true, true) => Shown::Line,
+            (true, false) if has_spread => Shown::Line,
+            (true, false) => Shown::Nothing,
+        }
+    }
+}
 
 impl Sink {
     /// A sink on standard output that shows alerts from `level_min` on.
@@ -106,16 +149,50 @@ impl Sink {
         self.out.flush()
     }
 
-    /// The whole table when there is something new to read in it, else one line.
+    /// The whole table when there is something new to read in it; a line when it concerns more
+    /// subjects or goes on for long.
     fn table(&mut self, alert: &Alert, occasion: Occasion) -> String {
-        let now = (alert.level, alert.strategy.to_string());
+        let now = Seen::of(alert);
+        let shown = match self.seen.get(&alert.id) {
+            Some(before) if occasion == Occasion::Revised => before.still_to_show(&now),
+            _ => Shown::Whole,
+        };
+        if shown == Shown::Nothing {
+            return String::new();
+        }
         if self.seen.len() >= SEEN_COUNT_MAX {
             self.seen.pop_first();
         }
-        let before = self.seen.insert(alert.id, now.clone());
-        if occasion == Occasion::Revised && before.is_some_and(|before| before == now) {
-            return revision_line(alert);
+        self.seen.insert(alert.id, now);
+        match shown {
+            Shown::Line => revision_line(alert),
+            Shown::Whole | Shown::Nothing => alert_table(alert, occasion, &self.commands) + "\n",
         }
-        alert_table(alert, occasion, &self.commands) + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(level: Level, subject_count: u32, at_secs: u64) -> Seen {
+        let last_seen = Time(0) + Span::from_secs(at_secs);
+        Seen { level, strategy: "beacon".to_owned(), subject_count, last_seen }
+    }
+
+    #[test]
+    fn a_person_is_told_once_a_minute_that_it_goes_on() {
+        let first = seen(Level::Medium, 1, 100);
+        assert_eq!(first.still_to_show(&seen(Level::Medium, 1, 159)), Shown::Nothing);
+        assert_eq!(first.still_to_show(&seen(Level::Medium, 1, 160)), Shown::Line);
+    }
+
+    #[test]
+    fn another_level_and_another_container_are_told_at_once() {
+        let first = seen(Level::Medium, 1, 100);
+        assert_eq!(first.still_to_show(&seen(Level::High, 1, 100)), Shown::Whole);
+        assert_eq!(first.still_to_show(&seen(Level::Medium, 2, 101)), Shown::Line);
+        let other = Seen { strategy: "telnet_c2".to_owned(), ..seen(Level::Medium, 1, 101) };
+        assert_eq!(first.still_to_show(&other), Shown::Whole);
     }
 }
