@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use engine::{Alert, AlertId, Level};
-use observation::{Span, Time};
+use observation::{ContainerId, Span, Time};
 
 pub(crate) use attack::{sub_techniques, technique_name};
 pub(crate) use conn::{write_conn, write_row};
@@ -68,11 +68,12 @@ const SEEN_COUNT_MAX: usize = 4096;
 const GOES_ON_EVERY: Span = Span::from_secs(60);
 
 /// What a person saw of an alert when it was shown last.
-#[derive(Clone, Debug)]
 struct Seen {
     level: Level,
     strategy: String,
     subject_count: u32,
+    /// The first container, where it was known.
+    container: Option<ContainerId>,
     last_seen: Time,
 }
 
@@ -86,7 +87,9 @@ enum Shown {
 
 impl Seen {
     fn of(alert: &Alert) -> Self {
+        let container = alert.subjects.first().and_then(|subject| subject.container.as_ref());
         Self {
+            container: container.map(|container| container.id),
             level: alert.level,
             strategy: alert.strategy.to_string(),
             subject_count: alert.subject_count,
@@ -96,14 +99,13 @@ impl Seen {
 
     /// How much a person who has seen `self` is to be shown of `now`.
     fn still_to_show(&self, now: &Self) -> Shown {
-        let is_the_same = self.level == now.level && self.strategy == now.strategy;
-        let has_spread = self.subject_count != now.subject_count;
-        match (is_the_same, now.last_seen.since(self.last_seen) >= GOES_ON_EVERY) {
-            (false, _) => Shown::Whole,
-            (true, true) => Shown::Line,
-            (true, false) if has_spread => Shown::Line,
-            (true, false) => Shown::Nothing,
+        if self.level != now.level || self.strategy != now.strategy {
+            return Shown::Whole;
         }
+        let goes_on = now.last_seen.since(self.last_seen) >= GOES_ON_EVERY;
+        let concerns_others =
+            self.subject_count != now.subject_count || self.container != now.container;
+        if goes_on || concerns_others { Shown::Line } else { Shown::Nothing }
     }
 }
 
@@ -157,17 +159,16 @@ impl Sink {
             Some(before) if occasion == Occasion::Revised => before.still_to_show(&now),
             _ => Shown::Whole,
         };
-        if shown == Shown::Nothing {
-            return String::new();
-        }
+        let text = match shown {
+            Shown::Whole => alert_table(alert, occasion, &self.commands) + "\n",
+            Shown::Line => revision_line(alert),
+            Shown::Nothing => return String::new(),
+        };
         if self.seen.len() >= SEEN_COUNT_MAX {
             self.seen.pop_first();
         }
         self.seen.insert(alert.id, now);
-        match shown {
-            Shown::Line => revision_line(alert),
-            Shown::Whole | Shown::Nothing => alert_table(alert, occasion, &self.commands) + "\n",
-        }
+        text
     }
 }
 
@@ -177,7 +178,8 @@ mod tests {
 
     fn seen(level: Level, subject_count: u32, at_secs: u64) -> Seen {
         let last_seen = Time(0) + Span::from_secs(at_secs);
-        Seen { level, strategy: "beacon".to_owned(), subject_count, last_seen }
+        let strategy = "beacon".to_owned();
+        Seen { level, strategy, subject_count, container: None, last_seen }
     }
 
     #[test]
@@ -192,6 +194,8 @@ mod tests {
         let first = seen(Level::Medium, 1, 100);
         assert_eq!(first.still_to_show(&seen(Level::High, 1, 100)), Shown::Whole);
         assert_eq!(first.still_to_show(&seen(Level::Medium, 2, 101)), Shown::Line);
+        let named = Seen { container: Some(ContainerId([7; 32])), ..seen(Level::Medium, 1, 101) };
+        assert_eq!(first.still_to_show(&named), Shown::Line);
         let other = Seen { strategy: "telnet_c2".to_owned(), ..seen(Level::Medium, 1, 101) };
         assert_eq!(first.still_to_show(&other), Shown::Whole);
     }
