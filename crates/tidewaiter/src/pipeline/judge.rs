@@ -1,93 +1,48 @@
 //! The judge: engine, store and sink in one order. Observe, commit, and only then show.
 
-use std::collections::BTreeMap;
-
-use anyhow::Context;
-use engine::{
-    Alert, AlertId, AlertUpdate, Engine, Expectations, Following, Indicators, Level, Limits,
-};
+use engine::{AlertId, AlertUpdate, Engine, Expectations, Following, Indicators, Limits};
 use observation::{Observation, Time};
 
 use super::host_gate::HostGate;
+use super::outlet::{COMMIT_UPDATE_COUNT, Outlet, Showing};
 use super::replay::REPLAY_SEED;
 use super::totals::LevelCounts;
 use crate::rules::Rules;
-use crate::sinks::{Occasion, Sink};
+use crate::sinks::Sink;
 use crate::store::Store;
 use crate::suppressions::Suppressions;
 use crate::timestamp;
-
-/// When alerts are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Showing {
-    /// Each update as it comes, after it was committed.
-    AsTheyCome,
-    /// Each alert once, in its final form, by time: the same bytes for the same input.
-    AtTheEnd,
-}
-
-/// When alerts are shown at the end, so many updates share one commit.
-const COMMIT_UPDATE_COUNT: usize = 256;
 
 /// Engine, store and sink.
 pub(crate) struct Judge {
     gate: HostGate,
     engine: Engine,
-    store: Store,
-    sink: Sink,
-    suppressions: Suppressions,
+    outlet: Outlet,
     rules: Rules,
-    showing: Showing,
     /// Baselines that had to go from the store for newer ones.
     baseline_forgotten_count: u64,
     /// Updates of the current call.
     fresh: Vec<AlertUpdate>,
-    /// Updates that wait for their commit, the latest of each alert.
-    waiting: BTreeMap<AlertId, AlertUpdate>,
-    /// Every alert of this run that stands.
-    /// One small entry an alert; the engine's own limits bound how fast they come.
-    alerts: BTreeMap<AlertId, Standing>,
-}
-
-/// An alert of this run: when it opened, and how it stands now.
-#[derive(Clone, Copy, Debug)]
-struct Standing {
-    opened_at: Time,
-    level: Level,
-    seen: Seen,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    Openly,
-    Suppressed,
 }
 
 impl Judge {
     /// A judge that knows what this engine knows.
     pub(crate) fn resuming(engine: Engine, store: Store, sink: Sink, showing: Showing) -> Self {
-        let (fresh, waiting, alerts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let (gate, suppressions) = (HostGate::default(), Suppressions::default());
-        let rules = Rules::default();
         Self {
-            gate,
+            gate: HostGate::default(),
             engine,
-            store,
-            sink,
-            suppressions,
-            rules,
-            showing,
+            outlet: Outlet::new(store, sink, showing),
+            rules: Rules::default(),
             baseline_forgotten_count: 0,
-            fresh,
-            waiting,
-            alerts,
+            fresh: Vec::new(),
         }
     }
 
     /// The same judge, which does not show what these suppressions hide.
-    pub(crate) fn honouring(self, mut suppressions: Suppressions) -> Self {
+    pub(crate) fn honouring(mut self, mut suppressions: Suppressions) -> Self {
         suppressions.speak(timestamp::now());
-        Self { suppressions, ..self }
+        self.outlet.suppressions = suppressions;
+        self
     }
 
     /// The same judge, with rules of the user's own beside the strategies.
@@ -98,10 +53,10 @@ impl Judge {
     /// The same judge, which expects what the store's baselines and a person's word on them say.
     pub(crate) fn expecting(mut self, expectations: Expectations) -> anyhow::Result<Self> {
         self.engine.expect(expectations);
-        let _ = self.store.has_changed_elsewhere()?;
+        let _ = self.outlet.store.has_changed_elsewhere()?;
         // What the store holds was learned after it was told to forget.
         self.decide()?;
-        let learned = self.store.baselines()?;
+        let learned = self.outlet.store.baselines()?;
         learned.into_iter().for_each(|baseline| self.engine.recall(baseline));
         Ok(self)
     }
@@ -109,7 +64,7 @@ impl Judge {
     /// Somebody may have approved a baseline meanwhile, or forgotten one.
     pub(crate) fn refresh_decisions(&mut self) -> anyhow::Result<&[AlertUpdate]> {
         self.fresh.clear();
-        if self.store.has_changed_elsewhere()? {
+        if self.outlet.store.has_changed_elsewhere()? {
             self.decide()?;
         }
         Ok(&self.fresh)
@@ -118,14 +73,14 @@ impl Judge {
     fn decide(&mut self) -> anyhow::Result<()> {
         let fresh = &mut self.fresh;
         fresh.clear();
-        self.engine.decide(self.store.decisions()?, &mut |update| fresh.push(update));
-        self.settle()
+        self.engine.decide(self.outlet.store.decisions()?, &mut |update| fresh.push(update));
+        self.outlet.settle(fresh)
     }
 
     /// Keeps what was learned since this was done last.
     pub(crate) fn keep_baselines(&mut self) -> anyhow::Result<()> {
         let learned = self.engine.take_learned();
-        self.baseline_forgotten_count += self.store.save_baselines(&learned)?;
+        self.baseline_forgotten_count += self.outlet.store.save_baselines(&learned)?;
         Ok(())
     }
 
@@ -146,8 +101,8 @@ impl Judge {
 
     /// Somebody may have changed the suppressions, and some may have expired.
     pub(crate) fn refresh_suppressions(&mut self, now: Time) {
-        self.suppressions.refresh();
-        self.suppressions.speak(now);
+        self.outlet.suppressions.refresh();
+        self.outlet.suppressions.speak(now);
     }
 
     /// A judge of recorded input: the same every time, each alert shown once and in the end.
@@ -168,7 +123,7 @@ impl Judge {
             engine.observe(passed, &mut |update| fresh.push(update));
             rules.look(passed, engine, &mut |update| fresh.push(update));
         });
-        self.settle()?;
+        self.outlet.settle(fresh)?;
         Ok(&self.fresh)
     }
 
@@ -177,43 +132,39 @@ impl Judge {
         let fresh = &mut self.fresh;
         fresh.clear();
         self.engine.advance(to, &mut |update| fresh.push(update));
-        self.settle()?;
+        self.outlet.settle(&mut self.fresh)?;
         Ok(&self.fresh)
     }
 
     /// The input has ended: what waits is judged, committed and shown.
     pub(crate) fn finish(&mut self) -> anyhow::Result<LevelCounts> {
-        let fresh = &mut self.fresh;
+        let (fresh, outlet) = (&mut self.fresh, &mut self.outlet);
         fresh.clear();
-        self.engine.finish(&mut |update| fresh.push(update));
-        self.rules.finish(&mut |update| fresh.push(update));
-        self.settle()?;
-        self.commit()?;
+        let mut settled = Ok(());
+        let mut take = |update| {
+            fresh.push(update);
+            if fresh.len() >= COMMIT_UPDATE_COUNT && settled.is_ok() {
+                settled = outlet.settle(fresh);
+                fresh.clear();
+            }
+        };
+        self.engine.finish(&mut take);
+        self.rules.finish(&mut take);
+        settled?;
+        self.outlet.settle(&mut self.fresh)?;
         self.keep_baselines()?;
-        if self.showing == Showing::AtTheEnd {
-            self.show_all()?;
-        }
+        self.outlet.finish()?;
         Ok(self.counts())
     }
 
     /// Alerts of this run by level.
     pub(crate) fn counts(&self) -> LevelCounts {
-        let mut counts = LevelCounts::default();
-        for standing in self.alerts.values() {
-            match standing.seen {
-                Seen::Openly => counts.add(standing.level),
-                Seen::Suppressed => counts.add_suppressed(),
-            }
-        }
-        counts
+        self.outlet.counts()
     }
 
     /// The alerts of this run, by the time at which they opened.
     pub(crate) fn alert_ids(&self) -> Vec<AlertId> {
-        let mut order: Vec<_> =
-            self.alerts.iter().map(|(id, standing)| (standing.opened_at, *id)).collect();
-        order.sort_unstable();
-        order.into_iter().map(|(_, id)| id).collect()
+        self.outlet.alert_ids()
     }
 
     /// What the next judge needs to go on from here.
@@ -228,90 +179,7 @@ impl Judge {
 
     /// The store, for what belongs to an alert beside the alert itself.
     pub(crate) fn store(&mut self) -> &mut Store {
-        &mut self.store
-    }
-
-    /// Commits and shows what the engine has just said, in this order.
-    fn settle(&mut self) -> anyhow::Result<()> {
-        if self.fresh.is_empty() {
-            return Ok(());
-        }
-        let now = timestamp::now();
-        for update in &self.fresh {
-            match update {
-                AlertUpdate::Opened(alert)
-                | AlertUpdate::Revised(alert)
-                | AlertUpdate::Adopted(alert, _) => {
-                    let seen = match self.suppressions.of_alert(alert, now) {
-                        Some(_) => Seen::Suppressed,
-                        None => Seen::Openly,
-                    };
-                    let (opened_at, level) = (alert.opened_at, alert.level);
-                    self.alerts.insert(alert.id, Standing { opened_at, level, seen });
-                }
-                // Merged into another one, or taken back: it no longer stands on its own.
-                AlertUpdate::Closed(id) => {
-                    self.alerts.remove(id);
-                }
-            }
-        }
-        if self.showing == Showing::AtTheEnd {
-            let updates = self.fresh.iter().map(|update| (update.id(), update.clone()));
-            self.waiting.extend(updates);
-            return if self.waiting.len() < COMMIT_UPDATE_COUNT { Ok(()) } else { self.commit() };
-        }
-        let hidden = |alert: &Alert| hidden_by(&self.suppressions, alert, now);
-        self.store.save_alerts(self.fresh.iter(), hidden)?;
-        for update in &self.fresh {
-            match (shown(update), update) {
-                (Some((alert, occasion)), _) => {
-                    let hidden = hidden_by(&self.suppressions, alert, now);
-                    self.sink.tell(alert, occasion, hidden.as_deref())?;
-                }
-                (None, AlertUpdate::Closed(id)) => {
-                    if let Some(stored) = self.store.alert(*id)? {
-                        let hidden = stored.suppressed_by.as_deref();
-                        self.sink.tell(&stored.alert, Occasion::Closed, hidden)?;
-                    }
-                }
-                (None, _) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self) -> anyhow::Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let now = timestamp::now();
-        let hidden = |alert: &Alert| hidden_by(&self.suppressions, alert, now);
-        self.store.save_alerts(self.waiting.values(), hidden)?;
-        self.waiting.clear();
-        Ok(())
-    }
-
-    fn show_all(&mut self) -> anyhow::Result<()> {
-        for id in self.alert_ids() {
-            let stored = self.store.alert(id)?.context("an alert vanished from the store")?;
-            let hidden = stored.suppressed_by.as_deref();
-            self.sink.tell(&stored.alert, Occasion::Opened, hidden)?;
-        }
-        Ok(())
-    }
-}
-
-fn hidden_by(suppressions: &Suppressions, alert: &Alert, now: Time) -> Option<String> {
-    suppressions.of_alert(alert, now).map(|suppression| suppression.id.clone())
-}
-
-fn shown(update: &AlertUpdate) -> Option<(&Alert, Occasion)> {
-    match update {
-        AlertUpdate::Opened(alert) => Some((alert, Occasion::Opened)),
-        AlertUpdate::Revised(alert) | AlertUpdate::Adopted(alert, _) => {
-            Some((alert, Occasion::Revised))
-        }
-        AlertUpdate::Closed(_) => None,
+        &mut self.outlet.store
     }
 }
 
@@ -320,7 +188,7 @@ mod tests {
     use std::borrow::Cow;
     use std::net::IpAddr;
 
-    use engine::{Approval, Baseline, Decision};
+    use engine::{Approval, Baseline, Decision, Level};
     use observation::{
         ConnState, ContainerFact, ContainerId, ContainerState, Counts, Endpoint, Fact, Flaws,
         FlowClosed, FlowId, FlowKey, FlowOpened, LocalSide, Network, NetworkAttached, PortId,

@@ -20,6 +20,9 @@ pub(crate) use receipts::{NewReceipt, Receipt};
 /// How long a writer waits for another one (`watch` beside `alerts close`).
 const BUSY_MS_MAX: u64 = 10_000;
 
+/// So much of a passing store stays in memory.
+const PASSING_KIB_MAX: i32 = 4096;
+
 /// The store: a folder with one database.
 pub(crate) struct Store {
     connection: Connection,
@@ -47,9 +50,12 @@ impl Store {
         })
     }
 
-    /// A store for one run: in memory, in no folder, forgotten in the end.
+    /// A store for one run, forgotten in the end: in memory, and what is much in a file without a
+    /// name in the folder for temporary ones.
     pub(crate) fn passing() -> anyhow::Result<Self> {
-        let mut connection = Connection::open_in_memory()?;
+        let mut connection = Connection::open("")?;
+        connection.pragma_update(None, "cache_size", -PASSING_KIB_MAX)?;
+        connection.pragma_update(None, "journal_mode", "MEMORY")?;
         schema::migrate(&mut connection)?;
         Ok(Self { connection, folder: PathBuf::new(), data_version: None })
     }
