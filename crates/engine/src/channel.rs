@@ -109,6 +109,7 @@ pub(crate) struct Channel {
     pub flow_count: u32,
     pub verdict: Option<Verdict>,
     pub opening: Option<Opening>,
+    pub judged_at: Time,
     /// The earliest failed lookup, where a name leads nowhere.
     pub asked: Option<FailedLookup>,
     /// The lookup of a name that a feed lists.
@@ -240,14 +241,14 @@ impl Channel {
 
     /// The flow that accuses most; of equals the first.
     pub(crate) fn leading<'a>(&self, flows: &'a Flows) -> Option<(&'a Flow, Own)> {
-        let mut all = self.flows(flows).filter_map(|flow| Some((flow, flow.own?)));
+        let mut all = self.flows(flows).filter_map(|flow| Some((flow, *flow.own.as_deref()?)));
         let first = all.next()?;
         Some(all.fold(first, |best, next| if next.1.sum_db > best.1.sum_db { next } else { best }))
     }
 
     /// When and by what it could first be accused.
     pub(crate) fn earliest(&self, flows: &Flows) -> Option<Opening> {
-        self.flows(flows).filter_map(|flow| flow.own.map(|own| own.opening)).min()
+        self.flows(flows).filter_map(|flow| flow.own.as_ref().map(|own| own.opening)).min()
     }
 
     /// What its conversations add up to: those that came to be in the same way. A program that
@@ -259,7 +260,7 @@ impl Channel {
         gone: impl Fn(&Flow) -> Option<Time>,
     ) -> Session {
         let mut session = Session::default();
-        let alike = |flow: &&Flow| flow.own.is_some_and(|own| own.origin == origin);
+        let alike = |flow: &&Flow| flow.own.as_ref().is_some_and(|own| own.origin == origin);
         self.flows(flows).filter(alike).for_each(|flow| session.add(flow, gone(flow)));
         session
     }

@@ -22,31 +22,46 @@ impl Seed {
     }
 }
 
-/// Numbers of slots; whether one is what is looked for, its owner can tell.
+/// Numbers of slots; whether one is what is looked for, its owner can tell. Of each hash as much is
+/// kept as tells nearly all of them apart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    table: HashTable<(u64, u32)>,
+    table: HashTable<(u32, u32)>,
+}
+
+/// Where an entry lies: a table takes its place from the low bits and its tag from the high ones.
+fn spread(kept: u32) -> u64 {
+    u64::from(kept) << 32 | u64::from(kept)
+}
+
+/// What is kept of a hash.
+const fn kept(hash: u64) -> u32 {
+    (hash ^ (hash >> 32)) as u32
 }
 
 impl Index {
     /// The first that is the one.
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let found = self.table.find(hash, |(known, number)| *known == hash && is_it(*number));
-        found.map(|(_, number)| *number)
+        let kept = kept(hash);
+        let is_it = |(known, number): &(u32, u32)| *known == kept && is_it(*number);
+        self.table.find(spread(kept), is_it).map(|(_, number)| *number)
     }
 
-    /// All with this hash, in no order.
+    /// All that may have this hash, in no order.
     pub(crate) fn all(&self, hash: u64) -> impl Iterator<Item = u32> {
-        let entries = self.table.iter_hash(hash);
-        entries.filter(move |(known, _)| *known == hash).map(|(_, number)| *number)
+        let kept = kept(hash);
+        let entries = self.table.iter_hash(spread(kept));
+        entries.filter(move |(known, _)| *known == kept).map(|(_, number)| *number)
     }
 
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
-        self.table.insert_unique(hash, (hash, number), |(hash, _)| *hash);
+        let kept = kept(hash);
+        self.table.insert_unique(spread(kept), (kept, number), |(kept, _)| spread(*kept));
     }
 
     pub(crate) fn remove(&mut self, hash: u64, number: u32) {
-        if let Ok(entry) = self.table.find_entry(hash, |(_, known)| *known == number) {
+        let is_it = |(_, known): &(u32, u32)| *known == number;
+        if let Ok(entry) = self.table.find_entry(spread(kept(hash)), is_it) {
             entry.remove();
         }
     }

@@ -1,5 +1,6 @@
 //! Judging: whose flow it is, which channel it belongs to, and what the strategies say of it.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -70,6 +71,7 @@ impl Engine {
             self.drop_channel(&gone);
             self.give_up_domain(&gone);
         }
+        self.follow_fewer(out);
         self.alerts.tell(self.clock, &surroundings!(self), out);
     }
 
@@ -94,7 +96,7 @@ impl Engine {
         }
         if let Some(flow) = self.flows.get_mut(handle) {
             flow.owner = owner;
-            flow.own = own;
+            flow.own = own.map(Box::new);
         }
         if asks_names {
             self.move_listings(handle, before, owner, keys);
@@ -235,6 +237,9 @@ impl Engine {
                 if lost { self.alerts.give_up(key) } else { self.alerts.acquit(key) }
             }
         }
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.judged_at = self.clock;
+        }
     }
 
     fn channel_of_domain(&mut self, key: &ChannelKey) -> &mut Channel {
@@ -324,49 +329,6 @@ impl Engine {
         let id = id_of(&(container.id(), listed.at), &key.far);
         let findings = listed_findings(&context);
         Some((verdict(findings, context.origin), Opening { at: listed.at, id }))
-    }
-
-    /// A subject that is accused of too many far ends loses the oldest of its weakest accusations.
-    pub(crate) fn make_room_for(&mut self, key: &ChannelKey) {
-        if self.channels.contains_key(key) {
-            return;
-        }
-        let of_owner = self.channels.range(ChannelKey::lowest(key.owner)..);
-        let mut count = 0;
-        let mut victim = None;
-        for (known, channel) in of_owner.take_while(|(known, _)| known.owner == key.owner) {
-            count += 1;
-            let sum_db = channel.verdict.as_ref().map_or(i16::MIN, |verdict| verdict.sum.sum_db);
-            let weight = (sum_db, channel.opening);
-            // What it tries in vain is one accusation, and the others are its parts.
-            let is_whole = known.far == Far::Many;
-            if !is_whole && victim.as_ref().is_none_or(|(least, _)| weight < *least) {
-                victim = Some((weight, known.clone()));
-            }
-        }
-        if count >= self.limits.channel_per_owner_count_max
-            && let Some((_, victim)) = victim
-        {
-            self.channel_evicted_count = self.channel_evicted_count.saturating_add(1);
-            self.drop_channel(&victim);
-            self.give_up_domain(&victim);
-            self.alerts.give_up(&victim);
-        }
-    }
-
-    fn give_up_domain(&mut self, key: &ChannelKey) {
-        match &key.far {
-            Far::Domain(name) => self.lookups.give_up(key.owner, name),
-            Far::Many => self.surveys.give_up(key.owner),
-            _ => {}
-        }
-    }
-
-    fn drop_channel(&mut self, key: &ChannelKey) {
-        let Some(channel) = self.channels.remove(key) else { return };
-        for (handle, keep) in channel.let_go() {
-            self.flows.set_keep(handle, keep, self.clock);
-        }
     }
 }
 

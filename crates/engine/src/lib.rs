@@ -25,6 +25,7 @@ mod evidence;
 mod faint;
 mod fair;
 mod flows;
+mod followed;
 mod health;
 mod index;
 mod intel;

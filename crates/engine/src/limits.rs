@@ -13,6 +13,10 @@ pub struct Limits {
     pub flow_count_max: usize,
     /// Flows of one place: a flood evicts only its own.
     pub flow_per_place_count_max: usize,
+    /// Flows that channels hold, all together.
+    pub flow_held_count_max: usize,
+    /// Channels in all: who is accused of what, or may come to be.
+    pub channel_count_max: usize,
     /// Far ends that one subject is accused of at a time: a scanner evicts only his own.
     pub channel_per_owner_count_max: usize,
     /// Flows that one channel remembers.
@@ -35,8 +39,6 @@ pub struct Limits {
     pub baseline_count_max: usize,
     /// Destinations of one workload: a scanner evicts only his own.
     pub destination_per_baseline_count_max: usize,
-    /// Open alerts.
-    pub alert_count_max: usize,
     /// Subjects listed in one alert.
     pub subject_count_max: usize,
 }
@@ -45,21 +47,22 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             container_count_max: 20_000,
-            place_count_max: 65_536,
+            place_count_max: 32_768,
             flow_count_max: 131_072,
             flow_per_place_count_max: 16_384,
+            flow_held_count_max: 16_384,
+            channel_count_max: 8_192,
             channel_per_owner_count_max: 256,
             flow_per_channel_count_max: 32,
-            profile_count_max: 65_536,
+            profile_count_max: 49_152,
             profile_per_owner_count_max: 1_024,
             name_per_place_count_max: 64,
-            domain_count_max: 32_768,
+            domain_count_max: 16_384,
             process_count_max: 16_384,
             socket_count_max: 65_536,
             client_count_max: 512,
             baseline_count_max: 1_024,
             destination_per_baseline_count_max: 64,
-            alert_count_max: 10_000,
             subject_count_max: 256,
         }
     }
@@ -77,6 +80,8 @@ impl Limits {
             place_count_max: part(self.place_count_max, n),
             flow_count_max: part(self.flow_count_max, n),
             flow_per_place_count_max: part(self.flow_per_place_count_max, n),
+            flow_held_count_max: part(self.flow_held_count_max, n),
+            channel_count_max: part(self.channel_count_max, n),
             channel_per_owner_count_max: part(self.channel_per_owner_count_max, n),
             flow_per_channel_count_max: part(self.flow_per_channel_count_max, n),
             profile_count_max: part(self.profile_count_max, n),
@@ -88,7 +93,6 @@ impl Limits {
             client_count_max: part(self.client_count_max, n),
             baseline_count_max: part(self.baseline_count_max, n),
             destination_per_baseline_count_max: part(self.destination_per_baseline_count_max, n),
-            alert_count_max: part(self.alert_count_max, n),
             subject_count_max: part(self.subject_count_max, n),
         }
     }

@@ -59,6 +59,11 @@ enum OnceMore {
 }
 
 impl Opening {
+    /// This side was called, and has spoken first.
+    pub(crate) fn has_given_first_word_to(&self, side: Side) -> bool {
+        side == Side::Responder && self.first_word == FirstWord::Calleds
+    }
+
     /// Takes the next burst in.
     pub(crate) fn observe(&mut self, burst: &Burst<'_>) {
         if self.first_word != FirstWord::Open {

@@ -6,7 +6,7 @@ use core::fmt;
 use crate::engine::Engine;
 
 /// The version of what [`Engine::save`] writes.
-const STATE_VERSION: u32 = 16;
+const STATE_VERSION: u32 = 17;
 
 /// Why a saved state could not be taken up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,8 @@
 //! Whoever sends whole lines is told by thinking before each and by answers of all sizes; of whom
 //! it is known that he had the first word, less of both is asked.
 
+use alloc::boxed::Box;
+
 use observation::{Burst, Side, Time};
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +81,10 @@ struct Hands {
     commands: u32,
 }
 
+impl Hands {
+    const IDLE: Self = Self { keys: 0, run: 0, lines: 0, commands: 0 };
+}
+
 /// A burst that waits for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Spoken {
@@ -96,18 +102,41 @@ enum Is {
     Likely,
 }
 
-/// Typing statistics of one flow. Constant size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Typing statistics of one flow. Constant size; what few bursts are no conversation takes little.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Typing {
+    burst_count: u32,
+    opening: Opening,
+    talk: Option<Box<Talk>>,
+}
+
+/// What was said after the first bursts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Talk {
     originator: Hands,
     responder: Hands,
     last: Option<Spoken>,
-    burst_count: u32,
-    opening: Opening,
     /// How long the answers to the responder's commands were, in bytes.
     answers: Extent,
     /// How long it thought before each, in milliseconds.
     thoughts: Extent,
+}
+
+impl Talk {
+    const NONE: Self = Self {
+        originator: Hands::IDLE,
+        responder: Hands::IDLE,
+        last: None,
+        answers: Extent::NONE,
+        thoughts: Extent::NONE,
+    };
+
+    const fn hands(&mut self, side: Side) -> &mut Hands {
+        match side {
+            Side::Originator => &mut self.originator,
+            Side::Responder => &mut self.responder,
+        }
+    }
 }
 
 /// The least and the most of something.
@@ -115,6 +144,10 @@ pub(crate) struct Typing {
 struct Extent {
     least: u64,
     most: u64,
+}
+
+impl Extent {
+    const NONE: Self = Self { least: 0, most: 0 };
 }
 
 impl Typing {
@@ -125,38 +158,42 @@ impl Typing {
         if self.burst_count <= HANDSHAKE_BURST_COUNT {
             return;
         }
-        let last = self.last.filter(|last| last.side != burst.side);
+        let talk = self.talk.get_or_insert_with(|| Box::new(Talk::NONE));
+        let last = talk.last.filter(|last| last.side != burst.side);
         let since = last.map_or(burst.pause_before, |last| burst.start.since(last.end));
         let pause_ms = since.as_millis();
         let is_small = burst.bytes <= KEY_BYTES_MAX && burst.segments == 1;
         let answers_key = last.filter(|last| last.is_key == Is::Likely && pause_ms <= ECHO_MS_MAX);
-        let answers_command = last.filter(|last| {
-            last.is_command == Is::Likely && self.is_soon(pause_ms, last.side, last.pause_ms)
-        });
+        let answers_command = last
+            .filter(|last| last.is_command == Is::Likely && is_soon(pause_ms, last, &self.opening));
         if let Some(key) = answers_key {
             let is_echo = burst.bytes.abs_diff(key.bytes) <= ECHO_BYTES_DIFFERENCE_MAX;
             match (is_small, is_echo) {
-                (true, true) => self.hands(key.side).echoed(),
+                (true, true) => talk.hands(key.side).echoed(),
                 (true, false) => {}
-                (false, _) => self.hands(key.side).ran_a_line(),
+                (false, _) => talk.hands(key.side).ran_a_line(),
             }
         }
         if let Some(command) = answers_command {
-            let hands = self.hands(command.side);
+            let hands = talk.hands(command.side);
             hands.commands = hands.commands.saturating_add(1);
             if command.side == Side::Responder {
-                self.answers.note(burst.bytes);
-                self.thoughts.note(command.pause_ms);
+                talk.answers.note(burst.bytes);
+                talk.thoughts.note(command.pause_ms);
             }
         }
         let likely = |likely: bool| if likely { Is::Likely } else { Is::Not };
         let is_reply = answers_key.is_some() || answers_command.is_some();
-        let run = self.hands(burst.side).run;
+        let run = talk.hands(burst.side).run;
         let at_a_persons_pace =
             pause_ms >= KEY_PAUSE_MS_MIN && (run == 0 || pause_ms <= KEY_PAUSE_MS_MAX);
         let has_thought = pause_ms
-            >= if self.has_first_word(burst.side) { NEXT_THOUGHT_MS_MIN } else { THOUGHT_MS_MIN };
-        self.last = Some(Spoken {
+            >= if self.opening.has_given_first_word_to(burst.side) {
+                NEXT_THOUGHT_MS_MIN
+            } else {
+                THOUGHT_MS_MIN
+            };
+        talk.last = Some(Spoken {
             side: burst.side,
             end: burst.end,
             bytes: burst.bytes,
@@ -166,26 +203,14 @@ impl Typing {
         });
     }
 
-    /// Whether what comes after this pause answers what that side said after that one.
-    fn is_soon(&self, pause_ms: u64, side: Side, thought_ms: u64) -> bool {
-        let is_sooner = pause_ms.saturating_mul(SOONER_TIMES_MIN) <= thought_ms;
-        pause_ms <= ANSWER_MS_MAX || is_sooner && self.has_first_word(side)
-    }
-
-    fn has_first_word(&self, side: Side) -> bool {
-        side == Side::Responder && self.first_word() == FirstWord::Calleds
-    }
-
-    fn hands(&mut self, side: Side) -> &mut Hands {
-        match side {
-            Side::Originator => &mut self.originator,
-            Side::Responder => &mut self.responder,
-        }
+    fn talk(&self) -> &Talk {
+        self.talk.as_deref().unwrap_or(&Talk::NONE)
     }
 
     /// Whether the side that was called has the keyboard.
     pub(crate) fn reversal(&self) -> Reversal {
-        let (caller, called) = (&self.originator, &self.responder);
+        let talk = self.talk();
+        let (caller, called) = (&talk.originator, &talk.responder);
         if called.lines >= LINE_COUNT_MIN
             && called.keys >= KEY_COUNT_MIN
             && called.keys >= caller.keys.saturating_mul(KEYS_PER_OTHER_MIN)
@@ -193,14 +218,14 @@ impl Typing {
             return Reversal::Types;
         }
         let at_will =
-            self.answers.varies(ANSWER_TIMES_MIN) && self.thoughts.varies(THOUGHT_TIMES_MIN);
+            talk.answers.varies(ANSWER_TIMES_MIN) && talk.thoughts.varies(THOUGHT_TIMES_MIN);
         if self.has_led() && at_will { Reversal::Leads } else { Reversal::None }
     }
 
     /// The same of a conversation in which the side that was called is known to have had the first
     /// word.
     pub(crate) fn reversal_from_the_first_word(&self) -> Reversal {
-        let differs = self.answers.varies(FIRST_ANSWER_TIMES_MIN);
+        let differs = self.talk().answers.varies(FIRST_ANSWER_TIMES_MIN);
         if self.has_led() && differs {
             self.reversal().max(Reversal::Leads)
         } else {
@@ -209,7 +234,7 @@ impl Typing {
     }
 
     fn has_led(&self) -> bool {
-        let (caller, called) = (&self.originator, &self.responder);
+        let Talk { originator: caller, responder: called, .. } = self.talk();
         called.commands >= COMMAND_COUNT_MIN && called.commands > caller.commands.saturating_mul(2)
     }
 
@@ -219,14 +244,20 @@ impl Typing {
     }
 
     /// Commands that were given there, each after a silence.
-    pub(crate) const fn commands(&self) -> u32 {
-        self.responder.commands
+    pub(crate) fn commands(&self) -> u32 {
+        self.talk().responder.commands
     }
 
     /// Keys that were typed there.
-    pub(crate) const fn keys(&self) -> u32 {
-        self.responder.keys
+    pub(crate) fn keys(&self) -> u32 {
+        self.talk().responder.keys
     }
+}
+
+/// Whether what comes after this pause answers what was said before it.
+fn is_soon(pause_ms: u64, said: &Spoken, opening: &Opening) -> bool {
+    let is_sooner = pause_ms.saturating_mul(SOONER_TIMES_MIN) <= said.pause_ms;
+    pause_ms <= ANSWER_MS_MAX || is_sooner && opening.has_given_first_word_to(said.side)
 }
 
 impl Hands {

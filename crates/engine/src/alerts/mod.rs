@@ -126,7 +126,6 @@ pub(crate) struct Alerts {
     /// When something may be told.
     due: BTreeSet<(Time, AlertKey)>,
     following: Following,
-    alert_count_max: usize,
     subject_count_max: usize,
     opened_count: u64,
     evicted_count: u64,
@@ -151,7 +150,6 @@ impl Alerts {
             changed: BTreeSet::new(),
             due: BTreeSet::new(),
             following: Following::Live,
-            alert_count_max: limits.alert_count_max,
             subject_count_max: limits.subject_count_max,
             opened_count: 0,
             evicted_count: 0,
@@ -278,7 +276,6 @@ impl Alerts {
             self.identify(key, surroundings.clock);
             self.mark(key, surroundings);
         }
-        self.make_room(&changed, &mut dropped);
         for id in before.into_iter().filter(|id| !self.ids.contains_key(id)) {
             if self.told.remove(&id).is_some() {
                 out(AlertUpdate::Closed(id));
@@ -330,25 +327,6 @@ impl Alerts {
         self.due.insert((at, key.clone()));
     }
 
-    /// Too many alerts: the oldest that has not changed just now is no longer followed. What was
-    /// told of it stays told.
-    fn make_room(&mut self, changed: &BTreeSet<AlertKey>, dropped: &mut Vec<ChannelKey>) {
-        while self.open.len() > self.alert_count_max {
-            let mut by_age = self.open.iter().filter(|(key, _)| !changed.contains(*key));
-            let first = by_age.next();
-            let oldest =
-                first.map(|first| {
-                    by_age.fold(first, |oldest, next| {
-                        if next.1.look_at < oldest.1.look_at { next } else { oldest }
-                    })
-                });
-            let Some((key, _)) = oldest else { return };
-            let key = key.clone();
-            let Some(alert) = self.forget(&key) else { return };
-            dropped.extend(alert.channels.into_keys());
-        }
-    }
-
     /// Tells what is due by `now`.
     pub(crate) fn tell(
         &mut self,
@@ -380,6 +358,18 @@ impl Alerts {
     ) {
         let keys: Vec<AlertKey> = self.open.keys().cloned().collect();
         for key in keys {
+            self.tell_one(&key, Telling::Everything, surroundings, out);
+        }
+    }
+
+    /// A channel is about to be given up: its alert is told as it is now.
+    pub(crate) fn tell_of(
+        &mut self,
+        channel: &ChannelKey,
+        surroundings: &Surroundings<'_>,
+        out: &mut impl FnMut(AlertUpdate),
+    ) {
+        if let Some(key) = self.key_of.get(channel).cloned() {
             self.tell_one(&key, Telling::Everything, surroundings, out);
         }
     }

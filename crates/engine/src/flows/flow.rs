@@ -2,7 +2,6 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use observation::{
@@ -86,14 +85,14 @@ pub(crate) struct Flow {
     pub owner: Owner,
     pub keep: Keep,
     /// What the strategies say of it alone, where they say anything.
-    pub own: Option<Own>,
+    pub own: Option<Box<Own>>,
     /// When its words first showed that the far end commands.
     pub spoke_at: Option<Time>,
     /// When what it speaks was first odd.
     pub odd_at: Option<Time>,
     /// When it had first been silent for long, or ended without words that matter.
     pub quiet_at: Option<Time>,
-    pub community_id: String,
+    pub community_id: Box<str>,
     pub near_bytes: u64,
     pub far_bytes: u64,
     pub excerpts: Vec<Excerpt>,
@@ -143,7 +142,7 @@ impl Flow {
             spoke_at: None,
             odd_at: None,
             quiet_at: None,
-            community_id: String::new(),
+            community_id: Box::default(),
             near_bytes: 0,
             far_bytes: 0,
             excerpts: Vec::new(),
@@ -188,6 +187,11 @@ impl Flow {
 
     pub(crate) const fn transport(&self) -> Transport {
         self.key.transport
+    }
+
+    /// It has not ended, as far as is known.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.closed.is_none()
     }
 
     /// Established, and nobody has said anything.
@@ -310,7 +314,7 @@ impl Flow {
         }
         let id = &fact.community_id;
         if id.len() <= COMMUNITY_ID_BYTES_MAX {
-            self.community_id = Cow::clone(id).into_owned();
+            self.community_id = Cow::clone(id).into_owned().into_boxed_str();
         }
         let (near, far) = match near_side(fact.local) {
             Side::Originator => (&fact.originator, &fact.responder),

@@ -78,6 +78,8 @@ pub(crate) struct Flows {
     by_tuple: Index,
     #[serde(skip)]
     places: Places,
+    #[serde(skip)]
+    held_count: usize,
     /// Closed flows and when they may be forgotten.
     fading: Timers,
     /// Flows that had to go before they were counted.
@@ -125,6 +127,7 @@ impl From<Saved> for Flows {
             by_id: Index::default(),
             by_tuple: Index::default(),
             places: Places::new(saved.seed),
+            held_count: 0,
             fading: saved.fading,
             gone: saved.gone,
             names: saved.names,
@@ -140,6 +143,7 @@ impl From<Saved> for Flows {
             flows.by_id.insert(flows.seed.of(&slot.id), number);
             flows.by_tuple.insert(tuple, number);
             flows.places.list(flow.place(), flow.keep).restore(number, slot.links);
+            flows.held_count += usize::from(flow.keep == Keep::Held);
         }
         flows
     }
@@ -154,6 +158,7 @@ impl Flows {
             by_id: Index::default(),
             by_tuple: Index::default(),
             places: Places::new(seed),
+            held_count: 0,
             fading: Timers::default(),
             gone: Vec::new(),
             names: ProtocolNames::default(),

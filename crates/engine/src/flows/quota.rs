@@ -35,11 +35,18 @@ impl Flows {
         self.handle(list.oldest)
     }
 
+    /// Flows that a channel holds.
+    pub(crate) const fn held_count(&self) -> usize {
+        self.held_count
+    }
+
     pub(super) fn append(&mut self, place: Place, number: u32, keep: Keep) {
+        self.held_count += usize::from(keep == Keep::Held);
         self.places.list(place, keep).append(number, self.slots.as_mut_slice());
     }
 
     pub(super) fn unlink(&mut self, place: Place, number: u32, keep: Keep) {
+        self.held_count -= usize::from(keep == Keep::Held);
         let list = self.places.list(place, keep);
         list.unlink(number, self.slots.as_mut_slice());
         if list.count == 0 {

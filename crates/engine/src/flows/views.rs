@@ -13,7 +13,7 @@ impl Flows {
             local: flow.near(),
             remote: flow.far(),
             transport: flow.transport(),
-            community_id: flow.community_id.clone(),
+            community_id: String::from(&*flow.community_id),
             start: flow.opened,
             end: flow.last,
             sent_bytes: flow.near_bytes,

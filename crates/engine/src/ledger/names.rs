@@ -95,7 +95,10 @@ impl Names {
     }
 
     pub(super) fn asked(&mut self, place: Place, asked: Asked) {
-        let (Some(all), _) = self.by_place.entry(place.port, place, VecDeque::new) else { return };
+        let (Some(all), _) = self.by_place.entry(place.port, place, || VecDeque::with_capacity(1))
+        else {
+            return;
+        };
         if let Some(same) = all
             .iter_mut()
             .find(|known| known.name == asked.name && known.addresses == asked.addresses)

@@ -37,7 +37,7 @@ impl Call {
             received_bytes: flow.far_bytes,
             state: flow.closed,
             protocols: flow.protocols,
-            community_id: flow.community_id.as_str().into(),
+            community_id: flow.community_id.clone(),
         }
     }
 
