@@ -18,6 +18,7 @@ mod errands;
 mod fan_in;
 mod first_word;
 mod flood;
+mod followed;
 mod freight;
 mod gaps;
 mod habits;
